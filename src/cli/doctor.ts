@@ -1,0 +1,190 @@
+/** `evenkeel doctor`: is this machine ready for a balancer, and is the one that runs well? */
+import fs from 'node:fs'
+import os from 'node:os'
+import { styleText } from 'node:util'
+import type { Command } from 'commander'
+import { CONFIG_FILE_NAMES, loadConfig } from '../config/load.ts'
+import { formatProblem } from '../config/problem.ts'
+import type { Settings } from '../config/schema.ts'
+import { parseBind } from '../core/address.ts'
+import { type FoundInstance, findInstances } from '../service/instances.ts'
+import { descriptorLimit } from '../service/scrape.ts'
+import { searchedStateDirectories, stateDirectory } from '../service/state-directory.ts'
+import {
+  AdminClient,
+  type AdminOptions,
+  findBalancer,
+  isLocalUrl,
+  printable,
+  withAdminOptions,
+} from './admin-client.ts'
+import {
+  type BalancerFacts,
+  type Check,
+  type ConfigFacts,
+  type DoctorFacts,
+  judge,
+  type Verdict,
+} from './doctor-checks.ts'
+import { ExitCode } from './exit-code.ts'
+import { nearPath } from './problem-lines.ts'
+
+interface DoctorOptions extends AdminOptions {
+  readonly config?: string
+}
+
+export function register(program: Command): void {
+  withAdminOptions(
+    program
+      .command('doctor')
+      .summary('look for what would keep a balancer from running well')
+      .description(
+        'Looks at this machine, the config and running balancers, and says what to do. Exit 1 when something fails.',
+      )
+      .option('-c, --config <file>', 'the config (default: evenkeel.config.* in this directory, where there is one)'),
+  )
+    .addHelpText('after', '\nExample:\n  evenkeel doctor --config /etc/evenkeel/evenkeel.config.yaml')
+    .action(async (options: DoctorOptions) => {
+      const checks = judge(await gather(options))
+      const isOk = checks.every(({ verdict }) => verdict !== 'fail')
+      console.log(
+        options.json === true ? JSON.stringify({ ok: isOk, checks }, null, 2) : reportLines(checks).join('\n'),
+      )
+      process.exitCode = isOk ? ExitCode.OK : ExitCode.PROBLEM
+    })
+}
+
+const MARKS: Readonly<Record<Verdict, readonly [string, Parameters<typeof styleText>[0]]>> = {
+  ok: ['✓', 'green'],
+  warn: ['!', 'yellow'],
+  fail: ['✗', 'red'],
+}
+
+/** A line per check, its advice below, a summary at the end. */
+export function reportLines(checks: readonly Check[]): string[] {
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+    styleText(style, text, { stream: process.stdout })
+  const width = Math.max(...checks.map(({ name }) => name.length))
+  const lines = checks.flatMap(({ name, verdict, message, advice }) => {
+    const [mark, style] = MARKS[verdict]
+    const line = `${paint(style, mark)} ${name.padEnd(width)}  ${printable(message)}`
+    return advice === undefined ? [line] : [line, `${' '.repeat(width + 4)}${paint('dim', `→ ${printable(advice)}`)}`]
+  })
+  const failures = checks.filter(({ verdict }) => verdict === 'fail').length
+  const warnings = checks.filter(({ verdict }) => verdict === 'warn').length
+  const summary =
+    failures + warnings === 0
+      ? paint('green', 'all is well')
+      : [
+          `${failures} ${failures === 1 ? 'failure' : 'failures'}`,
+          `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`,
+        ].join(', ')
+  return [...lines, '', summary]
+}
+
+async function gather(options: DoctorOptions): Promise<DoctorFacts> {
+  const directory = stateDirectory()
+  return {
+    platform: process.platform,
+    nodeVersion: process.version,
+    isRoot: process.getuid?.() === 0,
+    cpus: os.availableParallelism(),
+    maxOpenFiles: descriptorLimit(),
+    somaxconn: sysctl('net/core/somaxconn')?.[0] ?? null,
+    tcpMaxSynBacklog: sysctl('net/ipv4/tcp_max_syn_backlog')?.[0] ?? null,
+    localPortRange: portRange(),
+    tcpMigrateReq: sysctl('net/ipv4/tcp_migrate_req')?.[0] ?? null,
+    unprivilegedPortStart: sysctl('net/ipv4/ip_unprivileged_port_start')?.[0] ?? null,
+    availableMemoryBytes: process.availableMemory(),
+    // In a container the limit is what counts.
+    totalMemoryBytes: Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
+    config: await configFacts(options.config),
+    balancers: await balancerFacts(options),
+    stateProblem: stateProblem(directory),
+    stateDirectory: directory,
+  }
+}
+
+function sysctl(name: string): number[] | null {
+  try {
+    return fs.readFileSync(`/proc/sys/${name}`, 'utf8').trim().split(/\s+/).map(Number)
+  } catch {
+    return null
+  }
+}
+
+function portRange(): readonly [number, number] | null {
+  const [low, high] = sysctl('net/ipv4/ip_local_port_range') ?? []
+  return low === undefined || high === undefined ? null : [low, high]
+}
+
+async function configFacts(given: string | undefined): Promise<ConfigFacts | null> {
+  const file = given ?? CONFIG_FILE_NAMES.find((name) => fs.existsSync(name))
+  if (file === undefined) return null
+  const loaded = await loadConfig(file)
+  const all = loaded.problems ?? loaded.warnings
+  const said = (severity: string): string[] => {
+    return all
+      .filter((problem) => problem.severity === severity)
+      .map(({ file: _, ...problem }) => formatProblem(problem))
+  }
+  return {
+    file: nearPath(fs.existsSync(file) ? fs.realpathSync(file) : file),
+    problems: said('error'),
+    warnings: said('warning'),
+    needs: loaded.settings === undefined ? null : needsOf(loaded.settings),
+  }
+}
+
+function needsOf(settings: Settings): NonNullable<ConfigFacts['needs']> {
+  const workers = settings.workers === 'auto' ? os.availableParallelism() : settings.workers
+  const ports = settings.listeners.flatMap(({ bind }) => {
+    const reading = parseBind(bind)
+    return reading.ok && reading.value.kind === 'ip' ? [reading.value.port] : []
+  })
+  return {
+    connections: settings.listeners.reduce((sum, { limits }) => sum + limits.connections, 0),
+    idleUpstream: Object.values(settings.pools).reduce(
+      (sum, { endpoints, connections }) => sum + endpoints.length * workers * connections.maxIdle,
+      0,
+    ),
+    workers,
+    lowestPort: ports.length === 0 ? null : Math.min(...ports),
+    hasAdmin: settings.admin !== false,
+  }
+}
+
+async function balancerFacts(options: DoctorOptions): Promise<BalancerFacts[]> {
+  if (options.admin !== undefined) {
+    const client = findBalancer(options)
+    return [{ url: client.url, pid: null, ...(await stateOf(client)) }]
+  }
+  const instances = findInstances(searchedStateDirectories()).filter(({ url }) => isLocalUrl(url))
+  return Promise.all(
+    instances.map(async (instance: FoundInstance) => {
+      const client = new AdminClient(instance.url, instance, options.tokenFile ?? null)
+      return { url: instance.url, pid: instance.pid, ...(await stateOf(client)) }
+    }),
+  )
+}
+
+async function stateOf(client: AdminClient): Promise<{ state: string; answers: boolean }> {
+  try {
+    const { state } = (await client.get('/api/v1/status')) as { state: string }
+    return { state, answers: true }
+  } catch (error) {
+    return { state: (error as Error).message, answers: false }
+  }
+}
+
+/** Can this user make and read files there, or make the directory? */
+function stateProblem(directory: string): string | null {
+  try {
+    let nearest = directory
+    while (!fs.existsSync(nearest)) nearest = nearest.slice(0, Math.max(1, nearest.lastIndexOf('/')))
+    fs.accessSync(nearest, fs.constants.W_OK | fs.constants.X_OK)
+    return null
+  } catch (error) {
+    return (error as Error).message
+  }
+}

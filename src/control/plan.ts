@@ -1,0 +1,300 @@
+/**
+ * From settings to the plan that workers follow: rows of the shared tables given out, names replaced by addresses, what was
+ * changed by hand laid over what the file says.
+ */
+import type { Problem } from '../config/problem.ts'
+import type { EndpointSettings, HealthSettings, ListenerSettings, PoolSettings, Settings } from '../config/schema.ts'
+import { formatAddress, type SocketAddress } from '../core/address.ts'
+import { type EndpointTable, Fitness } from '../memory/endpoint-table.ts'
+import type { SharedMemory } from '../memory/shared-memory.ts'
+import type { WorkerBoard } from '../memory/worker-board.ts'
+import type { EndpointPlan, ListenerPlan, Plan, PoolPlan } from '../pool/plan.ts'
+import type { EndpointState } from '../service/protocol.ts'
+import { numberedSlots, type Slot, SlotBook, type SlotDraft } from './slots.ts'
+
+/** Where a listener really is, after its bind was tried. */
+export interface ListenAddress {
+  readonly address: SocketAddress
+  readonly reusePort: boolean
+}
+
+/** What was changed by hand on an endpoint. */
+export interface EndpointOverlay {
+  readonly weight?: number
+  readonly state?: EndpointState
+}
+
+export interface PlanInputs {
+  readonly settings: Settings
+  /** By listener name. */
+  readonly listenAddresses: ReadonlyMap<string, ListenAddress>
+  /** By endpoint key. */
+  readonly overlay: ReadonlyMap<string, EndpointOverlay>
+  /** The literal address of a host; null while it does not resolve. */
+  readonly resolve: (host: string) => string | null
+}
+
+/** One endpoint as control knows it: one row, whichever pools have it. */
+export interface EndpointRecord {
+  readonly key: string
+  readonly id: string
+  readonly slot: number
+  readonly generation: number
+  /** As configured; its host may be a name. */
+  readonly configured: SocketAddress
+  /** Null while its name does not resolve: then no worker knows it. */
+  readonly address: SocketAddress | null
+  readonly pools: readonly string[]
+  readonly zones: ReadonlyMap<string, string | null>
+  /** By the file. */
+  readonly base: { readonly weight: number; readonly state: EndpointState }
+  /** In force. */
+  readonly weight: number
+  readonly state: EndpointState
+  readonly maxConnections: number
+  readonly health: HealthSettings | null
+  readonly holdMs: number
+}
+
+/** A plan that is not decided on: exactly one of `commit` and `discard` ends it. */
+export interface PlanDraft {
+  /** Without a version. */
+  readonly plan: Omit<Plan, 'version'>
+  readonly records: readonly EndpointRecord[]
+  readonly warnings: readonly string[]
+  /** Writes the table; from `version` on the rows that are no longer named may be freed. */
+  commit(version: number): void
+  discard(): void
+}
+
+export type PlanResult = { readonly ok: true; readonly draft: PlanDraft } | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** An endpoint's identity: its state outlives edits of its settings and changes of its pool. */
+export function endpointKey(endpoint: { readonly id: string; readonly address: SocketAddress }): string {
+  return `${endpoint.id} ${formatAddress(endpoint.address)}`
+}
+
+/** The bits of `Fitness` that an operator's word sets. */
+export function fitnessOf(state: EndpointState): number {
+  return state === 'draining' ? Fitness.DRAINING : state === 'maintenance' ? Fitness.MAINTENANCE : 0
+}
+
+interface Gathered {
+  readonly key: string
+  readonly id: string
+  readonly configured: SocketAddress
+  readonly pools: string[]
+  readonly zones: Map<string, string | null>
+  readonly weight: number
+  readonly state: EndpointState
+  maxConnections: number
+  health: HealthSettings | null
+  holdMs: number
+}
+
+/** Makes plans over one shared memory and keeps the books of its rows. Control's own. */
+export class Planner {
+  readonly #table: EndpointTable
+  readonly #memory: SharedMemory
+  readonly #listeners: SlotBook<Slot>
+  readonly #pools: SlotBook<Slot>
+  readonly #endpoints: SlotBook<{ readonly slot: number; readonly generation: number }>
+
+  constructor(memory: SharedMemory, table: EndpointTable, board: WorkerBoard) {
+    this.#memory = memory
+    this.#table = table
+    this.#listeners = new SlotBook(numberedSlots(memory.sizes.listeners, (slot) => board.listenerConnections.isZero(slot)))
+    this.#pools = new SlotBook(numberedSlots(memory.sizes.pools, () => true))
+    this.#endpoints = new SlotBook({
+      allocate: () => table.allocate(0, 0),
+      retire: ({ slot }) => table.retire(slot),
+      // Generation and counts are as they were: only control ever frees a row.
+      revive: ({ slot }) => void Atomics.and(table.fitness, slot, ~Fitness.RETIRED),
+      tryFree: ({ slot }) => table.tryFree(slot),
+    })
+  }
+
+  /** Frees rows that no worker can name any more; returns how many still wait. */
+  sweep(isAcknowledgedByAll: (version: number) => boolean): number {
+    return (
+      this.#listeners.sweep(isAcknowledgedByAll) + this.#pools.sweep(isAcknowledgedByAll) + this.#endpoints.sweep(isAcknowledgedByAll)
+    )
+  }
+
+  draft(inputs: PlanInputs): PlanResult {
+    const { settings } = inputs
+    const problems: Problem[] = []
+    const warnings: string[] = []
+    const gathered = gatherEndpoints(settings, problems, warnings)
+    if (problems.length > 0) return { ok: false, problems }
+
+    const listeners = this.#listeners.draft(settings.listeners.map(({ name }) => name))
+    const pools = this.#pools.draft(Object.keys(settings.pools))
+    const endpoints = this.#endpoints.draft(gathered.keys())
+    if (listeners === null || pools === null || endpoints === null) {
+      for (const draft of [listeners, pools, endpoints]) draft?.discard()
+      return { ok: false, problems: [this.#full(settings, gathered.size, listeners === null, pools === null)] }
+    }
+
+    const records = new Map<string, EndpointRecord>()
+    for (const each of gathered.values()) records.set(each.key, makeRecord(each, endpoints.slots.get(each.key)!, inputs))
+    const plan = makePlan(inputs, records, listeners.slots, pools.slots)
+    const all = [...records.values()]
+    const discard = (): void => {
+      for (const draft of [listeners, pools, endpoints]) draft.discard()
+    }
+    const commit = (version: number): void => {
+      for (const record of all) writeRecord(this.#table, record)
+      for (const draft of [listeners, pools, endpoints] as readonly SlotDraft<Slot>[]) draft.commit(version)
+    }
+    return { ok: true, draft: { plan, records: all, warnings, commit, discard } }
+  }
+
+  #full(settings: Settings, endpointCount: number, isListeners: boolean, isPools: boolean): Problem {
+    const { sizes } = this.#memory
+    if (isListeners) return tooMany('listeners', `there is room for ${sizes.listeners} listeners`)
+    if (isPools) return tooMany('pools', `there is room for ${sizes.pools} pools, ${Object.keys(settings.pools).length} are configured`)
+    const leaving = this.#endpoints.leaving
+    const waiting = leaving === 0 ? '' : ` (${leaving} that were removed still finish their work)`
+    return {
+      ...tooMany('memory.endpoints', `there is room for ${sizes.endpoints} endpoints and ${endpointCount} are configured${waiting}`),
+      hint: 'a larger memory.endpoints takes effect at the next start',
+    }
+  }
+}
+
+/** Writes what control says of an endpoint into its row; workers may read at any time, so bits are only added and taken. */
+export function writeRecord(table: EndpointTable, record: EndpointRecord): void {
+  const { slot } = record
+  table.weight[slot] = record.weight
+  table.maxConnections[slot] = record.maxConnections
+  const wanted = fitnessOf(record.state)
+  Atomics.or(table.fitness, slot, wanted)
+  Atomics.and(table.fitness, slot, ~((Fitness.DRAINING | Fitness.MAINTENANCE) & ~wanted))
+}
+
+/** Endpoints by key, those that several pools share merged; where the pools contradict each other it is a problem. */
+function gatherEndpoints(settings: Settings, problems: Problem[], warnings: string[]): Map<string, Gathered> {
+  const gathered = new Map<string, Gathered>()
+  for (const [poolName, pool] of Object.entries(settings.pools)) {
+    for (const endpoint of pool.endpoints) {
+      const key = endpointKey(endpoint)
+      const known = gathered.get(key)
+      if (known === undefined) gathered.set(key, firstMention(key, poolName, pool, endpoint))
+      else mergeMention(known, poolName, pool, endpoint, problems, warnings)
+    }
+  }
+  return gathered
+}
+
+function firstMention(key: string, poolName: string, pool: PoolSettings, endpoint: EndpointSettings): Gathered {
+  return {
+    key,
+    id: endpoint.id,
+    configured: endpoint.address,
+    pools: [poolName],
+    zones: new Map([[poolName, endpoint.zone]]),
+    weight: endpoint.weight,
+    state: endpoint.state,
+    maxConnections: endpoint.maxConnections === 0 ? pool.connections.max : endpoint.maxConnections,
+    health: pool.health === false ? null : pool.health,
+    holdMs: pool.passive.holdMs,
+  }
+}
+
+function mergeMention(
+  known: Gathered,
+  poolName: string,
+  pool: PoolSettings,
+  endpoint: EndpointSettings,
+  problems: Problem[],
+  warnings: string[],
+): void {
+  const first = known.pools[0]!
+  for (const field of ['weight', 'state'] as const) {
+    if (endpoint[field] === known[field]) continue
+    problems.push({
+      path: `pools.${poolName}.endpoints[${endpoint.id}].${field}`,
+      message: `'${endpoint.id}' has the ${field} ${endpoint[field]} here and ${known[field]} in pool '${first}': one endpoint has one ${field}`,
+      hint: "give it another 'id' in one of the pools, then they are two",
+      severity: 'error',
+      code: 'bad-value',
+    })
+  }
+  const max = endpoint.maxConnections === 0 ? pool.connections.max : endpoint.maxConnections
+  // The strictest limit holds for both.
+  if (max > 0 && (known.maxConnections === 0 || max < known.maxConnections)) known.maxConnections = max
+  if (pool.health !== false) {
+    if (known.health === null) {
+      known.health = pool.health
+      known.holdMs = pool.passive.holdMs
+    } else if (JSON.stringify(known.health) !== JSON.stringify(pool.health)) {
+      warnings.push(
+        `endpoint '${endpoint.id}' is checked as pool '${first}' says, not as pool '${poolName}' does: give it another id in one of them to have both checks`,
+      )
+    }
+  }
+  known.pools.push(poolName)
+  known.zones.set(poolName, endpoint.zone)
+}
+
+function makeRecord(
+  gathered: Gathered,
+  { slot, generation }: { readonly slot: number; readonly generation: number },
+  { overlay, resolve }: PlanInputs,
+): EndpointRecord {
+  const { key, id, configured, pools, zones, maxConnections, health, holdMs } = gathered
+  const byHand = overlay.get(key)
+  const base = { weight: gathered.weight, state: gathered.state }
+  const weight = byHand?.weight ?? base.weight
+  const state = byHand?.state ?? base.state
+  const address = literalAddress(configured, resolve)
+  return { key, id, slot, generation, configured, address, pools, zones, base, weight, state, maxConnections, health, holdMs }
+}
+
+function literalAddress(configured: SocketAddress, resolve: PlanInputs['resolve']): SocketAddress | null {
+  if (configured.kind === 'unix') return configured
+  const host = resolve(configured.host)
+  return host === null ? null : host === configured.host ? configured : { ...configured, host }
+}
+
+function makePlan(
+  { settings, listenAddresses }: PlanInputs,
+  records: ReadonlyMap<string, EndpointRecord>,
+  listenerSlots: ReadonlyMap<string, Slot>,
+  poolSlots: ReadonlyMap<string, Slot>,
+): Omit<Plan, 'version'> {
+  const { forwarded, accessLog } = settings
+  return {
+    listeners: settings.listeners.map((listener) =>
+      makeListener(listener, listenAddresses.get(listener.name)!, listenerSlots.get(listener.name)!.slot),
+    ),
+    routes: settings.routes.map(({ name, match, pool }) => ({ name, match, pool })),
+    pools: Object.entries(settings.pools).map(([name, pool]) => makePool(name, pool, poolSlots.get(name)!.slot, records)),
+    identity: {
+      via: forwarded.viaName,
+      forwarded: { xForwarded: forwarded.xForwarded, standard: forwarded.standard, via: forwarded.via },
+    },
+    accessLog: accessLog === false ? null : { to: accessLog.to, requestHeaders: accessLog.requestHeaders, query: accessLog.query },
+  }
+}
+
+function makeListener(listener: ListenerSettings, { address, reusePort }: ListenAddress, slot: number): ListenerPlan {
+  const { name, protocol, trustedProxies, limits, timeouts } = listener
+  return { name, slot, address, reusePort, protocol, trustedProxies, limits, timeouts }
+}
+
+function makePool(name: string, pool: PoolSettings, slot: number, records: ReadonlyMap<string, EndpointRecord>): PoolPlan {
+  const { balance, timeouts, connections, retries, passive, limits } = pool
+  const endpoints: EndpointPlan[] = []
+  for (const { id, address: configured } of pool.endpoints) {
+    const record = records.get(endpointKey({ id, address: configured }))!
+    const { address, generation, zones } = record
+    if (address !== null) endpoints.push({ id, slot: record.slot, generation, address, zone: zones.get(name) ?? null })
+  }
+  return { name, slot, picker: balance, endpoints, timeouts, connections, retries, passive, limits }
+}
+
+function tooMany(path: string, message: string): Problem {
+  return { path, message, severity: 'error', code: 'out-of-range' }
+}

@@ -1,0 +1,133 @@
+/** Supervision of the service thread: spawned and replaced like a worker, but its death never touches traffic. */
+import { Worker } from 'node:worker_threads'
+import type { BalancerView, CallResult, ServiceBoot, ServiceCall, ServiceCommand, ServiceEvent } from '../service/protocol.ts'
+import { RestartDelay } from './restart-delay.ts'
+
+/** A change is sent after this, together with whatever changes meanwhile. */
+const GATHER_MS = 100
+/** Cloning a view of 10 000 endpoints takes some 10 ms: sending views may take this share of control's time. */
+const SEND_RATIO = 0.05
+/** A thread that was told to stop is ended after this. */
+const STOP_MS = 1000
+const TERMINATE_MS = 5000
+/** It may use more than a worker's share, but must not starve the process. */
+const HEAP_MB = 512
+
+export interface ServiceThreadDeps {
+  readonly url: URL
+  readonly boot: () => ServiceBoot
+  readonly onListening: (url: string) => void
+  readonly onListenFailed: (code: string, message: string) => void
+  /** Must not reject. */
+  readonly onCall: (call: ServiceCall) => Promise<CallResult>
+  readonly onExit: (detail: string, replacedInMs: number | null) => void
+}
+
+/** One service thread, kept running until `stop`. */
+export class ServiceThread {
+  readonly #deps: ServiceThreadDeps
+  readonly #delay = new RestartDelay()
+  #worker: Worker | null = null
+  #startedAt = 0
+  #startTimer: NodeJS.Timeout | null = null
+  #sendTimer: NodeJS.Timeout | null = null
+  #latestView: (() => BalancerView) | null = null
+  #sendCostMs = 0
+  #error: string | null = null
+  #isStopping = false
+  #ended: (() => void) | null = null
+
+  constructor(deps: ServiceThreadDeps) {
+    this.#deps = deps
+  }
+
+  start(): void {
+    this.#startTimer = null
+    this.#error = null
+    this.#startedAt = performance.now()
+    const worker = new Worker(this.#deps.url, {
+      workerData: this.#deps.boot(),
+      name: 'evenkeel service',
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+    })
+    this.#worker = worker
+    worker.on('message', (event: ServiceEvent) => this.#hear(worker, event))
+    worker.on('error', (error: unknown) => {
+      this.#error = error instanceof Error ? error.message : String(error)
+    })
+    worker.on('exit', (code) => this.#exited(code))
+  }
+
+  /** The view changed: `make` is called once the gathering time is over, however many changes come until then. */
+  send(make: () => BalancerView): void {
+    this.#latestView = make
+    if (this.#sendTimer !== null || this.#isStopping) return
+    this.#sendTimer = setTimeout(() => this.#flush(), Math.max(GATHER_MS, this.#sendCostMs / SEND_RATIO))
+  }
+
+  /** Sends the latest view now, if it changed: before an answer that tells of it. */
+  flush(): void {
+    if (this.#latestView !== null) this.#flush()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    if (this.#startTimer !== null) clearTimeout(this.#startTimer)
+    if (this.#sendTimer !== null) clearTimeout(this.#sendTimer)
+    const worker = this.#worker
+    if (worker === null) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#ended = resolve
+    worker.postMessage({ type: 'stop' } satisfies ServiceCommand)
+    const terminate = setTimeout(() => void worker.terminate(), STOP_MS)
+    const giveUp = setTimeout(resolve, STOP_MS + TERMINATE_MS)
+    await promise
+    clearTimeout(terminate)
+    clearTimeout(giveUp)
+  }
+
+  #flush(): void {
+    if (this.#sendTimer !== null) clearTimeout(this.#sendTimer)
+    this.#sendTimer = null
+    const make = this.#latestView
+    this.#latestView = null
+    if (make === null || this.#worker === null) return
+    const before = performance.now()
+    this.#worker.postMessage({ type: 'view', view: make() } satisfies ServiceCommand)
+    this.#sendCostMs = performance.now() - before
+  }
+
+  #hear(worker: Worker, event: ServiceEvent): void {
+    switch (event.type) {
+      case 'listening':
+        this.#deps.onListening(event.url)
+        break
+      case 'listen-failed':
+        this.#deps.onListenFailed(event.code, event.message)
+        break
+      case 'call':
+        void this.#answer(worker, event.id, event.call)
+        break
+    }
+  }
+
+  async #answer(worker: Worker, id: number, call: ServiceCall): Promise<void> {
+    const result = await this.#deps.onCall(call)
+    if (this.#worker !== worker) return
+    this.flush()
+    worker.postMessage({ type: 'result', id, result } satisfies ServiceCommand)
+  }
+
+  #exited(code: number): void {
+    const livedMs = performance.now() - this.#startedAt
+    this.#worker = null
+    const detail = this.#error ?? `it ended with code ${code}`
+    if (this.#isStopping) {
+      this.#ended?.()
+      return
+    }
+    const delayMs = this.#delay.next(livedMs)
+    this.#deps.onExit(detail, delayMs)
+    this.#startTimer = setTimeout(() => this.start(), delayMs)
+  }
+}

@@ -1,0 +1,461 @@
+/**
+ * The endpoint's side over HTTP/1.1: one socket, one attempt at a time.
+ * Reads go through one buffer of the worker (`onread`), so an idle connection owns no read buffer
+ * and the bytes handed on are borrowed; only a large body is read into a buffer that may be kept.
+ */
+import * as net from 'node:net'
+import { ERROR_INDEX } from '../core/errors.ts'
+import { ChunkedDecoder, type ChunkSink } from '../http1/chunked.ts'
+import { Framing } from '../http1/head.ts'
+import { latin1 } from '../http1/latin1.ts'
+import { ParseStatus } from '../http1/parse-status.ts'
+import { ResponseParser } from '../http1/response-parser.ts'
+import type { Attempt } from './attempt.ts'
+import type { WorkerContext } from './context.ts'
+import type { WorkerEndpoint } from './pools.ts'
+import { type RelayBuffer, RelayBuffers } from './relay-buffers.ts'
+import { Deadline } from './timers.ts'
+import type { UpstreamConnection } from './upstream-connections.ts'
+
+const Phase = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, TUNNEL: 4, CLOSED: 5 } as const
+
+/** A body up to this size goes out in one string with its head; larger ones never become strings. */
+const SMALL_BODY_BYTES = 2048
+const READ_BUFFER_BYTES = 16 * 1024
+const TRAILER_BYTES = 8192
+
+/** A body with this much to come is worth a buffer of its own. */
+const LARGE_BYTES = 16 * 1024
+
+/** One per worker thread: every byte is passed on or copied before the next read. */
+const sharedBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+/** Large enough that system calls stop mattering, small enough to stay in the second-level cache. */
+const relayBuffers = new RelayBuffers(256 * 1024, 64 * 1024 * 1024)
+
+/** A parser that no connection is in the middle of a head with. */
+let spareParser: ResponseParser | null = null
+
+export class Http1Upstream extends Deadline implements UpstreamConnection, ChunkSink {
+  readonly #context: WorkerContext
+  readonly #endpoint: WorkerEndpoint
+  readonly #socket: net.Socket
+  readonly #openedAt: number
+  #phase: number = Phase.CONNECTING
+  #attempt: Attempt | null = null
+  #requests = 0
+  usedAt = 0
+
+  // The request.
+  #requestFraming: number = Framing.NONE
+  #isRequestSent = false
+  #isRequestStalled = false
+
+  // The answer.
+  #parser: ResponseParser | null = null
+  #decoder: ChunkedDecoder | null = null
+  #framing: number = Framing.NONE
+  #left = 0
+  #mayKeep = false
+  #wantsMore = true
+  #isPaused = false
+  #hasAnswerBegun = false
+  /** Where the next read goes: the shared buffer, or the one leased for a large body. */
+  #readTarget: Buffer = sharedBuffer
+  #lease: RelayBuffer | null = null
+
+  constructor(context: WorkerContext, endpoint: WorkerEndpoint) {
+    super()
+    this.#context = context
+    this.#endpoint = endpoint
+    this.#openedAt = context.timers.nowMs
+    const { address } = endpoint.plan
+    const onread = {
+      buffer: () => this.#readTarget,
+      callback: (size: number, bytes: Uint8Array) => this.#onRead(size, bytes as Buffer),
+    }
+    const socket =
+      address.kind === 'unix'
+        ? net.connect({ path: address.path, onread })
+        : net.connect({ host: address.host, port: address.port, onread, autoSelectFamily: false })
+    this.#socket = socket
+    socket.on('connect', () => this.#onConnect())
+    socket.on('drain', () => this.#onDrain())
+    socket.on('end', () => this.#onEnd())
+    socket.on('error', ignoreError) // 'close' follows and says it all
+    socket.on('close', () => this.#onClose())
+  }
+
+  // ------------------------------------------------------------------ the attempt
+
+  start(attempt: Attempt): void {
+    this.#attempt = attempt
+    this.#isRequestSent = false
+    this.#hasAnswerBegun = false
+    this.#requests++
+    if (this.#phase === Phase.CONNECTING) {
+      this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.connectMs)
+      return
+    }
+    this.#phase = Phase.HEAD
+    // From the second request on, small writes must not wait for the acknowledgement of earlier ones.
+    if (this.#requests === 2) this.#socket.setNoDelay(true)
+    this.#sendHead(attempt)
+  }
+
+  data(bytes: Buffer): boolean {
+    const isRoom = this.#writeBody(bytes)
+    if (!isRoom) this.#stalled()
+    return isRoom
+  }
+
+  end(trailers: string): void {
+    if (this.#phase === Phase.TUNNEL) {
+      this.#socket.end()
+      return
+    }
+    if (this.#requestFraming === Framing.CHUNKED) this.#socket.write(`0\r\n${trailers}\r\n`, 'latin1')
+    this.#requestSent()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#socket.pause()
+    this.#context.timers.disarm(this)
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#wantsMore = true
+    this.#armForAnswer()
+    this.#socket.resume()
+  }
+
+  cancel(): void {
+    this.#attempt = null
+    this.close()
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  expire(): void {
+    const attempt = this.#attempt
+    const phase = this.#phase
+    this.#attempt = null
+    this.#socket.destroy()
+    if (attempt === null) return // an idle connection's time is over
+    if (phase === Phase.CONNECTING) attempt.failed(ERROR_INDEX.EK_CONNECT_TIMEOUT)
+    else if (this.#isRequestStalled) attempt.failed(ERROR_INDEX.EK_SEND_STALLED)
+    else if (phase === Phase.HEAD) attempt.failed(ERROR_INDEX.EK_FIRST_BYTE_TIMEOUT)
+    else attempt.failed(ERROR_INDEX.EK_RESPONSE_TIMEOUT)
+  }
+
+  // ------------------------------------------------------------------ sending
+
+  #sendHead(attempt: Attempt): void {
+    const { exchange } = attempt
+    const socket = this.#socket
+    const head = exchange.lacksHost
+      ? `${exchange.upstreamHead}host: ${this.#endpoint.authority}\r\n\r\n`
+      : `${exchange.upstreamHead}\r\n`
+    attempt.hasSentHead = true
+    this.#requestFraming = exchange.framing
+    const { body } = exchange
+    if (body.length === 0) socket.write(head, 'latin1')
+    else if (body.length === 1 && exchange.bodyBytes <= SMALL_BODY_BYTES && exchange.framing === Framing.LENGTH)
+      socket.write(head + latin1(body[0]!, 0, exchange.bodyBytes), 'latin1')
+    else {
+      socket.cork()
+      socket.write(head, 'latin1')
+      for (const piece of body) this.#writeBody(piece)
+      socket.uncork()
+    }
+    exchange.bodySent()
+    if (exchange.requestEnded) this.end(exchange.requestTrailers)
+    else socket.setNoDelay(true) // more writes follow
+  }
+
+  #writeBody(bytes: Buffer): boolean {
+    const socket = this.#socket
+    if (this.#requestFraming !== Framing.CHUNKED || this.#phase === Phase.TUNNEL) return socket.write(bytes)
+    socket.cork()
+    socket.write(`${bytes.length.toString(16)}\r\n`, 'latin1')
+    socket.write(bytes)
+    const isRoom = socket.write('\r\n', 'latin1')
+    socket.uncork()
+    return isRoom
+  }
+
+  #requestSent(): void {
+    this.#isRequestSent = true
+    if (!this.#isRequestStalled) this.#armForAnswer()
+  }
+
+  #stalled(): void {
+    this.#isRequestStalled = true
+    this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.sendIdleMs)
+  }
+
+  #armForAnswer(): void {
+    const { timers } = this.#context
+    const { firstByteMs, responseIdleMs } = this.#endpoint.pool.plan.timeouts
+    if (this.#phase === Phase.HEAD && this.#isRequestSent) timers.arm(this, firstByteMs)
+    else if (this.#phase === Phase.BODY && !this.#isPaused) timers.arm(this, responseIdleMs)
+    else timers.disarm(this)
+  }
+
+  #onDrain(): void {
+    this.#isRequestStalled = false
+    this.#armForAnswer()
+    this.#attempt?.exchange.requestDrained()
+  }
+
+  // ------------------------------------------------------------------ reading
+
+  #onConnect(): void {
+    const attempt = this.#attempt
+    if (attempt === null) return this.close()
+    this.#phase = Phase.HEAD
+    this.#context.timers.disarm(this)
+    attempt.connected()
+    this.#sendHead(attempt)
+  }
+
+  /** `size` bytes were read. False pauses the socket. */
+  #onRead(size: number, bytes: Buffer): boolean {
+    const attempt = this.#attempt
+    if (attempt === null) {
+      // Nobody asked: an answer here would be taken for the next request's.
+      this.close()
+      return false
+    }
+    this.#wantsMore = true
+    switch (this.#phase) {
+      case Phase.HEAD:
+        this.#readHead(attempt, bytes, size)
+        break
+      case Phase.BODY:
+        this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.responseIdleMs)
+        this.#readBody(attempt, bytes, 0, size)
+        break
+      case Phase.TUNNEL:
+        this.#wantsMore = attempt.data(bytes, 0, size, this.#lease)
+        break
+      default:
+        this.close()
+        return false
+    }
+    if (this.#lease !== null || size === bytes.length) this.#chooseReadTarget(size)
+    if (this.#wantsMore) return true
+    this.#isPaused = true
+    this.#context.timers.disarm(this)
+    return false
+  }
+
+  /** A large flow gets a buffer of its own as long as it flows; whoever waits, or is done, gives it back. */
+  #chooseReadTarget(size: number): void {
+    const isLarge =
+      this.#phase === Phase.BODY && this.#framing === Framing.LENGTH ? this.#left >= LARGE_BYTES : size >= LARGE_BYTES
+    const mayLease = isLarge && this.#wantsMore && this.#attempt !== null
+    const before = this.#lease
+    if (before !== null) {
+      if (mayLease && !before.isShared) return
+      before.release()
+    }
+    this.#lease = mayLease ? relayBuffers.take() : null
+    this.#readTarget = this.#lease?.bytes ?? sharedBuffer
+  }
+
+  #readHead(attempt: Attempt, bytes: Buffer, size: number): void {
+    this.#hasAnswerBegun = true
+    let start = 0
+    while (start < size) {
+      const parser = this.#parser ?? takeParser(this.#endpoint)
+      parser.expect(attempt.exchange.method)
+      const status = parser.feed(bytes, start, size)
+      if (status === ParseStatus.MORE) {
+        this.#parser = parser
+        return
+      }
+      this.#parser = null
+      spareParser = parser
+      if (status === ParseStatus.ERROR) {
+        parser.reset()
+        return this.#broken(attempt, parser.error)
+      }
+      start = parser.consumed
+      const { head } = parser
+      if (head.status >= 200) return this.#answered(attempt, parser, bytes, start, size)
+      if (head.status === 101) return this.#switched(attempt, parser, bytes, start, size)
+      attempt.interim(head)
+      if (this.#attempt !== attempt) return
+    }
+  }
+
+  #answered(attempt: Attempt, parser: ResponseParser, bytes: Buffer, start: number, size: number): void {
+    const { head } = parser
+    this.#phase = Phase.BODY
+    this.#framing = head.framing
+    this.#mayKeep = head.keepAlive && head.framing !== Framing.CLOSE
+    const available = size - start
+    if (head.framing === Framing.NONE || head.framing === Framing.LENGTH) {
+      const length = head.framing === Framing.NONE ? 0 : head.contentLength
+      if (available >= length) {
+        // Bytes behind the answer belong to nothing that was asked.
+        if (available > length) this.#mayKeep = false
+        attempt.respond(head, bytes, start, start + length, true)
+        return this.#complete(attempt)
+      }
+      this.#left = length - available
+      this.#wantsMore = attempt.respond(head, bytes, start, size, false)
+    } else if (head.framing === Framing.CLOSE) this.#wantsMore = attempt.respond(head, bytes, start, size, false)
+    else {
+      const { downstream } = attempt.exchange
+      downstream.cork()
+      this.#wantsMore = attempt.respond(head, bytes, start, start, false)
+      this.#decoder ??= new ChunkedDecoder({
+        trailerBytes: TRAILER_BYTES,
+        fieldCount: this.#endpoint.pool.plan.limits.responseFieldCount,
+      })
+      this.#decoder.reset()
+      if (available > 0) this.#readBody(attempt, bytes, start, size)
+      downstream.uncork()
+    }
+    if (this.#attempt === attempt) this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.responseIdleMs)
+  }
+
+  #readBody(attempt: Attempt, bytes: Buffer, start: number, size: number): void {
+    if (this.#framing === Framing.CHUNKED) return this.#readChunks(attempt, bytes, start, size)
+    if (this.#framing === Framing.CLOSE) {
+      this.#wantsMore = attempt.data(bytes, start, size, this.#lease)
+      return
+    }
+    const take = Math.min(this.#left, size - start)
+    this.#left -= take
+    this.#wantsMore = attempt.data(bytes, start, start + take, this.#lease)
+    if (this.#left > 0 || this.#attempt !== attempt) return
+    if (start + take < size) this.#mayKeep = false
+    this.#complete(attempt)
+  }
+
+  #readChunks(attempt: Attempt, bytes: Buffer, start: number, size: number): void {
+    const decoder = this.#decoder!
+    const { downstream } = attempt.exchange
+    downstream.cork()
+    const status = decoder.feed(bytes, start, size, this)
+    downstream.uncork()
+    if (this.#attempt !== attempt) return
+    if (status === ParseStatus.ERROR) return this.#broken(attempt, ERROR_INDEX.EK_BAD_RESPONSE_CHUNK)
+    if (status === ParseStatus.MORE) return
+    if (decoder.consumed < size) this.#mayKeep = false
+    this.#complete(attempt)
+  }
+
+  /** A piece of a chunked body. */
+  chunkData(bytes: Buffer, start: number, end: number): void {
+    if (this.#attempt !== null && !this.#attempt.data(bytes, start, end, this.#lease)) this.#wantsMore = false
+  }
+
+  /** The whole answer was passed on: the connection goes back before the exchange ends, so that a next request finds it. */
+  #complete(attempt: Attempt): void {
+    const trailers = this.#framing === Framing.CHUNKED ? this.#decoder!.trailers : null
+    this.#attempt = null
+    this.#phase = Phase.IDLE
+    this.#wantsMore = true
+    if (!this.#mayKeep || !this.#isRequestSent || this.#isWornOut() || !this.#endpoint.connections.keep(this)) this.close()
+    else {
+      this.usedAt = this.#context.timers.nowMs
+      if (this.#isPaused) {
+        this.#isPaused = false
+        this.#socket.resume()
+      }
+      this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.keepAliveMs)
+    }
+    attempt.end(trailers)
+  }
+
+  #isWornOut(): boolean {
+    const { maxRequests, maxAgeMs } = this.#endpoint.pool.plan.connections
+    if (maxRequests > 0 && this.#requests >= maxRequests) return true
+    return maxAgeMs > 0 && this.#context.timers.nowMs - this.#openedAt >= maxAgeMs
+  }
+
+  #switched(attempt: Attempt, parser: ResponseParser, bytes: Buffer, start: number, size: number): void {
+    const { exchange } = attempt
+    const { head } = parser
+    const field = head.find('upgrade')
+    const upgrade = field < 0 ? '' : head.value(field)
+    // RFC 9110 section 7.8: only what the client offered.
+    if (exchange.upgrade === '' || !offers(exchange.upgrade, upgrade))
+      return this.#broken(attempt, ERROR_INDEX.EK_UNEXPECTED_UPGRADE)
+    this.#phase = Phase.TUNNEL
+    this.#socket.setNoDelay(true)
+    this.#context.timers.disarm(this)
+    attempt.switchProtocols(head, upgrade)
+    if (start < size && this.#attempt === attempt) this.#wantsMore = attempt.data(bytes, start, size, this.#lease)
+  }
+
+  #broken(attempt: Attempt, error: number): void {
+    this.#attempt = null
+    this.#wantsMore = true
+    this.close()
+    attempt.failed(error)
+  }
+
+  // ------------------------------------------------------------------ ends
+
+  #onEnd(): void {
+    const attempt = this.#attempt
+    if (attempt === null) return this.close()
+    if (this.#phase === Phase.BODY && this.#framing === Framing.CLOSE) {
+      this.#attempt = null
+      this.close()
+      return attempt.end(null)
+    }
+    if (this.#phase === Phase.TUNNEL) {
+      this.#attempt = null
+      // What the client still sends has nowhere to go once the endpoint has closed; its own end was passed on before.
+      return attempt.end(null)
+    }
+    this.#lost(attempt)
+  }
+
+  #onClose(): void {
+    this.#context.timers.remove(this)
+    this.#endpoint.connections.closed(this)
+    this.#lease?.release()
+    this.#lease = null
+    const attempt = this.#attempt
+    if (attempt !== null) this.#lost(attempt)
+    this.#phase = Phase.CLOSED
+  }
+
+  /** The connection is gone under an attempt. */
+  #lost(attempt: Attempt): void {
+    this.#attempt = null
+    this.close()
+    if (this.#phase === Phase.CONNECTING) attempt.failed(ERROR_INDEX.EK_CONNECT_FAILED)
+    else if (this.#phase !== Phase.HEAD) attempt.failed(ERROR_INDEX.EK_RESPONSE_CUT_SHORT)
+    else if (attempt.isReused && !this.#hasAnswerBegun) attempt.failed(ERROR_INDEX.EK_REUSED_CLOSED)
+    else attempt.failed(ERROR_INDEX.EK_UPSTREAM_CLOSED)
+  }
+}
+
+/** `offer` is the client's Upgrade field: a list of protocols. */
+function offers(offer: string, protocol: string): boolean {
+  const wanted = protocol.trim().toLowerCase()
+  return wanted !== '' && offer.toLowerCase().split(',').some((one) => one.trim() === wanted)
+}
+
+function takeParser(endpoint: WorkerEndpoint): ResponseParser {
+  const { responseHeadBytes, responseFieldCount } = endpoint.pool.plan.limits
+  const parser = spareParser
+  spareParser = null
+  if (parser !== null && parser.limits.headBytes === responseHeadBytes && parser.limits.fieldCount === responseFieldCount)
+    return parser
+  return new ResponseParser({ headBytes: responseHeadBytes, fieldCount: responseFieldCount })
+}
+
+function ignoreError(): void {}

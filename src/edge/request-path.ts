@@ -1,0 +1,106 @@
+/**
+ * The request path. What happens to a request, in order, and why each step stands where it does:
+ *
+ *  1. accept       listener.ts          limits come first: a connection that may not be here costs nothing more
+ *  2. head         http1-downstream.ts  parsed strictly, before anything believes a byte of it
+ *  3. refuse       here                 what no route could serve: CONNECT, loops, paths that escape, bodies over the limit
+ *  4. route        route-table.ts       on the normal form of host and path, so that no spelling slips past a rule
+ *  5. forward      forwarded.ts         the head as the endpoint will see it; written once, kept for a replay
+ *  6. pick         pools.ts             as late as possible: on the fitness and load of this moment
+ *  7. attempt      attempt.ts           a kept connection or a new one (upstream-connections.ts), then the head is sent
+ *  8. relay        exchange.ts          both bodies at once, each waiting for its slower side
+ *  9. retry        retry.ts             only while nothing of the answer was sent
+ * 10. answer       respond.ts           the one place where an error becomes a response
+ * 11. record       record.ts            counters and the access log, when it is over
+ *
+ * Steps 3 to 7 run without a pause within the event that completed the head, while the parser's view of it is valid.
+ */
+import { ERROR_INDEX } from '../core/errors.ts'
+import { FieldId } from '../http1/fields.ts'
+import { Framing, MethodId, type RequestHead, TargetFlag } from '../http1/head.ts'
+import { normalPath } from '../http1/target.ts'
+import { writeRequestHead } from '../http1/write-request.ts'
+import { Attempt } from './attempt.ts'
+import type { WorkerContext } from './context.ts'
+import type { Exchange } from './exchange.ts'
+import { cutFor, forwardedFields, isLoop } from './forwarded.ts'
+import { failExchange } from './respond.ts'
+
+/** How often a pick may turn out to be stale or full before the exchange is refused. */
+const MAX_TURNS = 16
+const ESCAPING = TargetFlag.BACKSLASH | TargetFlag.DOT_SEGMENT | TargetFlag.PERCENT
+
+/** Steps 3 to 5. True when an attempt may be started; else the exchange was answered. */
+export function handleRequest(context: WorkerContext, exchange: Exchange, head: RequestHead): boolean {
+  const refusal = refusalOf(context, exchange, head)
+  if (refusal >= 0) {
+    exchange.requestId = context.requestIds.make()
+    failExchange(exchange, refusal)
+    return false
+  }
+  const fields = forwardedFields(exchange, head, context.identity, context.requestIds)
+  const route = exchange.downstream.listener.routes.match(head)
+  if (route === null) {
+    failExchange(exchange, ERROR_INDEX.EK_NO_ROUTE)
+    return false
+  }
+  exchange.route = route
+  exchange.pool = route.pool
+  const added = hopFields(exchange, head)
+  exchange.lacksHost = head.authorityStart === head.authorityEnd
+  exchange.upstreamHead = writeRequestHead(head, cutFor(exchange.downstream), added + fields)
+  return true
+}
+
+/** Steps 6 and 7, again for every further attempt. */
+export function startAttempt(exchange: Exchange): void {
+  const { context } = exchange
+  const pool = exchange.pool!
+  for (let turn = 0; turn < MAX_TURNS; turn++) {
+    const endpoint = pool.pick(exchange)
+    if (endpoint === null)
+      return failExchange(exchange, exchange.lastError >= 0 ? exchange.lastError : pool.whyNone(exchange))
+    exchange.noteTried(endpoint.slot)
+    const { index, table, timers } = context
+    if (!table.acquire(index, endpoint.slot, endpoint.generation)) continue
+    const nowMs = exchange.attempts === 1 ? exchange.startedAt : timers.clock()
+    const attempt = exchange.spareAttempt ?? new Attempt(exchange, endpoint, nowMs)
+    exchange.spareAttempt = null
+    attempt.begin(endpoint, nowMs)
+    exchange.attempt = attempt
+    exchange.endpointId = endpoint.id
+    if (endpoint.connections.run(attempt)) return
+    // Another worker took the last place between the pick and now.
+    exchange.attempt = null
+    attempt.cancel()
+  }
+  failExchange(exchange, ERROR_INDEX.EK_NO_CAPACITY)
+}
+
+/** The `ERROR_INDEX` for which the request is refused whatever the routes say, -1 for none. */
+function refusalOf(context: WorkerContext, exchange: Exchange, head: RequestHead): number {
+  if (head.method === MethodId.CONNECT) return ERROR_INDEX.EK_CONNECT_METHOD
+  if ((head.targetFlags & ESCAPING) !== 0 && normalPath(head) === null) return ERROR_INDEX.EK_BAD_PATH
+  const { bodyBytes } = exchange.downstream.listener.plan.limits
+  if (bodyBytes > 0 && head.framing === Framing.LENGTH && head.contentLength > bodyBytes)
+    return ERROR_INDEX.EK_BODY_TOO_LARGE
+  if (!head.regular && isLoop(head, context.identity.via)) return ERROR_INDEX.EK_LOOP
+  return -1
+}
+
+/** The fields of this hop that we write ourselves, in their one normal form. */
+function hopFields(exchange: Exchange, head: RequestHead): string {
+  let text = ''
+  if (head.framing === Framing.CHUNKED) text = 'transfer-encoding: chunked\r\n'
+  if (head.regular) return text
+  if (head.upgrade) {
+    exchange.upgrade = head.value(head.find('upgrade'))
+    text += `connection: upgrade\r\nupgrade: ${exchange.upgrade}\r\n`
+  }
+  for (let i = 0; i < head.count; i++)
+    if (head.id[i] === FieldId.TE && /(?:^|,)\s*trailers\s*(?:,|$)/i.test(head.value(i))) {
+      text += `${head.upgrade ? '' : 'connection: te\r\n'}te: trailers\r\n`
+      break
+    }
+  return text
+}

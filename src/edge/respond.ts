@@ -1,0 +1,59 @@
+/** Errors become answers here and nowhere else: the table gives the status, the client learns the code and the request id. */
+import { STATUS_CODES } from 'node:http'
+import { ERROR_CODES, ERROR_INDEX, errorAt } from '../core/errors.ts'
+import { Counter, errorCounter, responseCounter } from '../observe/counters.ts'
+import type { Exchange } from './exchange.ts'
+
+/** Ends an exchange that cannot go on. Before the answer began it gets one of ours, afterwards the answer is cut short. */
+export function failExchange(exchange: Exchange, error: number): void {
+  if (exchange.isOver) return
+  exchange.error = error
+  const { context } = exchange
+  context.counters[errorCounter(error)]! += 1
+  if (exchange.attempt !== null) {
+    exchange.attempt.cancel()
+    exchange.attempt = null
+  }
+  if (exchange.responseStarted) return exchange.cutShort()
+  const { status } = errorAt(error)
+  if (status === 0) return exchange.cutShort()
+  exchange.responseStarted = true
+  exchange.responseEnded = true
+  exchange.status = status
+  const text = textOf(error, exchange.requestId)
+  exchange.downstream.answer(status, text, !exchange.requestEnded)
+}
+
+/** The head could not be read: whatever follows it means nothing, so the connection ends with this answer. */
+export function refuseHead(exchange: Exchange, error: number): void {
+  exchange.requestId = exchange.context.requestIds.make()
+  failExchange(exchange, error)
+}
+
+/** Counts an end without an answer. */
+export function countError(exchange: Exchange, error: number): void {
+  const { counters } = exchange.context
+  counters[errorCounter(error)]! += 1
+  if (error === ERROR_INDEX.EK_CLIENT_CLOSED) counters[Counter.CLIENT_ABORTS]! += 1
+}
+
+export function countResponse(exchange: Exchange): void {
+  if (exchange.status >= 100) exchange.context.counters[responseCounter(exchange.status)]! += 1
+}
+
+/** An answer for a connection that is not served at all. */
+export function refusalText(error: number): string {
+  const { status } = errorAt(error)
+  const text = textOf(error, '')
+  return `HTTP/1.1 ${status} ${reasonOf(status)}\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${text.length}\r\n\r\n${text}`
+}
+
+export function reasonOf(status: number): string {
+  return STATUS_CODES[status] ?? ''
+}
+
+function textOf(error: number, requestId: string): string {
+  const { status, message } = errorAt(error)
+  const about = `${status} ${reasonOf(status)}: ${message} (${ERROR_CODES[error]})\n`
+  return requestId === '' ? about : `${about}request id: ${requestId}\n`
+}

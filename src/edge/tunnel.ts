@@ -1,0 +1,52 @@
+/**
+ * An exchange after 101 Switching Protocols: two flows of raw bytes until either side ends.
+ * Bytes only touch a stamp; the idle deadline looks at it when it comes round.
+ */
+import { Counter } from '../observe/counters.ts'
+import type { Exchange } from './exchange.ts'
+import { WebSocketFrames } from './websocket-frames.ts'
+
+export class Tunnel {
+  readonly #exchange: Exchange
+  readonly #idleMs: number
+  /** Follows the frames towards the client, so that a drain can put a Close frame between two of them. */
+  readonly frames: WebSocketFrames | null
+  #touchedAt: number
+  #isClosed = false
+
+  constructor(exchange: Exchange, upgrade: string) {
+    this.#exchange = exchange
+    this.frames = upgrade.toLowerCase() === 'websocket' ? new WebSocketFrames() : null
+    this.#idleMs = exchange.downstream.listener.plan.timeouts.tunnelIdleMs
+    const { counters, timers } = exchange.context
+    this.#touchedAt = timers.clock()
+    counters[Counter.TUNNELS]! += 1
+    counters[Counter.TUNNELS_OPEN]! += 1
+    timers.arm(exchange, this.#idleMs)
+  }
+
+  /** Bytes flow; the wheel's last reading of the clock is exact enough here. */
+  touch(): void {
+    this.#touchedAt = this.#exchange.context.timers.nowMs
+  }
+
+  fromEndpoint(bytes: Buffer, start: number, end: number): void {
+    this.touch()
+    if (this.frames !== null) this.frames.follow(bytes, start, end)
+  }
+
+  isIdle(): boolean {
+    return this.#exchange.context.timers.clock() - this.#touchedAt >= this.#idleMs
+  }
+
+  rearm(): void {
+    const { timers } = this.#exchange.context
+    timers.arm(this.#exchange, Math.max(1, this.#idleMs - (timers.nowMs - this.#touchedAt)))
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#exchange.context.counters[Counter.TUNNELS_OPEN]! -= 1
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The connections of one worker to one endpoint: idle ones are kept, the most recently used is taken first,
+ * so that a quiet time lets the others expire.
+ */
+import { Counter } from '../observe/counters.ts'
+import type { Attempt } from './attempt.ts'
+import type { WorkerContext } from './context.ts'
+import type { WorkerEndpoint } from './pools.ts'
+import type { UpstreamStream } from './streams.ts'
+
+/** A request that must not be repeated only goes on a connection that was alive this recently. */
+const LATELY_MS = 1000
+
+/** A connection that carries one attempt at a time. */
+export interface UpstreamConnection extends UpstreamStream {
+  /** When its last answer ended. */
+  readonly usedAt: number
+  /** Takes the attempt; sends at once when connected. */
+  start(attempt: Attempt): void
+  close(): void
+}
+
+/** Makes a connection to an endpoint; a test passes one of its own. */
+export type Connect = (context: WorkerContext, endpoint: WorkerEndpoint) => UpstreamConnection
+
+export class UpstreamConnections {
+  readonly #context: WorkerContext
+  readonly #endpoint: WorkerEndpoint
+  readonly #connect: Connect
+  readonly #idle: UpstreamConnection[] = []
+  #isRetired = false
+
+  constructor(context: WorkerContext, endpoint: WorkerEndpoint, connect: Connect) {
+    this.#context = context
+    this.#endpoint = endpoint
+    this.#connect = connect
+  }
+
+  /** False when neither an idle connection nor a place for a new one is there. */
+  hasRoom(): boolean {
+    const { max } = this.#endpoint.pool.plan.connections
+    return this.#idle.length > 0 || max === 0 || this.#context.table.connections.total[this.#endpoint.slot]! < max
+  }
+
+  /** Runs the attempt on a kept connection or a new one. False: there was no place left. */
+  run(attempt: Attempt): boolean {
+    const { exchange } = attempt
+    const mayDie = exchange.isIdempotent && exchange.canReplay
+    const last = this.#idle.at(-1)
+    if (last !== undefined && (mayDie || attempt.startedAt - last.usedAt < LATELY_MS)) {
+      this.#idle.pop()
+      attempt.isReused = true
+      this.#context.counters[Counter.UPSTREAM_CONNECTIONS_REUSED]! += 1
+      attempt.upstream = last
+      last.start(attempt)
+      return true
+    }
+    const { table, index, counters } = this.#context
+    const { slot, generation } = this.#endpoint
+    if (!table.openConnection(index, slot, generation)) {
+      // The places are taken by our own idle connections: one of them makes room.
+      if (last === undefined) return false
+      last.close()
+      if (!table.openConnection(index, slot, generation)) return false
+    }
+    counters[Counter.UPSTREAM_CONNECTIONS]! += 1
+    counters[Counter.UPSTREAM_CONNECTIONS_OPEN]! += 1
+    const connection = this.#connect(this.#context, this.#endpoint)
+    attempt.upstream = connection
+    connection.start(attempt)
+    return true
+  }
+
+  /** An attempt ended well. False: the connection is not wanted any more and closes. */
+  keep(connection: UpstreamConnection): boolean {
+    const { maxIdle, max } = this.#endpoint.pool.plan.connections
+    // Under a limit over all workers no worker may sit on more than its share.
+    const share = max === 0 ? maxIdle : Math.min(maxIdle, Math.floor(max / this.#context.workers))
+    if (this.#isRetired || this.#context.isDraining || this.#idle.length >= share) return false
+    this.#idle.push(connection)
+    return true
+  }
+
+  /** Every connection reports its end once, whatever it was. */
+  closed(connection: UpstreamConnection): void {
+    const { table, index, counters } = this.#context
+    counters[Counter.UPSTREAM_CONNECTIONS_OPEN]! -= 1
+    table.closeConnection(index, this.#endpoint.slot, this.#endpoint.generation)
+    const at = this.#idle.lastIndexOf(connection)
+    if (at >= 0) this.#idle.splice(at, 1)
+  }
+
+  /** The endpoint left the pool: nothing is kept from now on. */
+  retire(): void {
+    this.#isRetired = true
+    for (const connection of this.#idle.slice()) connection.close()
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * One health check on the wire: connect, send a request, read the status line, close. A client of its own rather than
+ * `node:http`, because a check wants to see no more than the first line and to hold nothing afterwards.
+ */
+import { connect, type NetConnectOpts, type Socket } from 'node:net'
+import type { SocketAddress } from '../core/address.ts'
+
+/** A status line longer than this is no answer. */
+const STATUS_LINE_BYTES = 1024
+
+export type ProbeOutcome =
+  | { readonly kind: 'answer'; readonly status: number }
+  /** The endpoint's doing: refused, closed, not HTTP. `isAbrupt`: our own lateness could have caused it. */
+  | { readonly kind: 'failure'; readonly detail: string; readonly isAbrupt: boolean }
+  /** Ours: no descriptor, port or memory was left. Says nothing about the endpoint. */
+  | { readonly kind: 'local'; readonly detail: string }
+
+export interface ProbeRequest {
+  readonly method: string
+  readonly path: string
+  readonly host: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** The bytes of a check's request, made once per endpoint. */
+export function probeRequestBytes(request: ProbeRequest): Buffer {
+  const lines = [`${request.method} ${request.path} HTTP/1.1`]
+  const given = new Set(Object.keys(request.headers).map((name) => name.toLowerCase()))
+  const own = { host: request.host, 'user-agent': 'evenkeel-health-check', accept: '*/*', connection: 'close' }
+  for (const [name, value] of Object.entries(own)) if (!given.has(name)) lines.push(`${name}: ${value}`)
+  for (const [name, value] of Object.entries(request.headers)) lines.push(`${name}: ${value}`)
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+}
+
+/** A running check. Calls `onDone` exactly once, unless `abandon` came first; never from within the constructor. */
+export class Probe {
+  readonly #onDone: (outcome: ProbeOutcome) => void
+  readonly #socket: Socket
+  #line: Buffer | null = null
+  #isDone = false
+  #isConnected = false
+
+  constructor(address: SocketAddress, request: Buffer, onDone: (outcome: ProbeOutcome) => void) {
+    this.#onDone = onDone
+    const options: NetConnectOpts =
+      address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
+    const socket = connect(options)
+    this.#socket = socket
+    socket.on('connect', () => {
+      this.#isConnected = true
+      socket.write(request)
+    })
+    socket.on('data', (bytes: Buffer) => this.#read(bytes))
+    socket.on('end', () => this.#fail('it closed before it answered', true))
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error))
+    socket.on('close', () => this.#fail('it closed before it answered', true))
+  }
+
+  /** Has the connection been made? Says which half of a timeout it was. */
+  get isConnected(): boolean {
+    return this.#isConnected
+  }
+
+  /** Drops the check; `onDone` is not called any more. */
+  abandon(): void {
+    this.#isDone = true
+    this.#socket.destroy()
+  }
+
+  #read(bytes: Buffer): void {
+    if (this.#isDone) return
+    // A copy of at most what is still missing of the limit: the rest is of no interest.
+    const room = STATUS_LINE_BYTES - (this.#line?.length ?? 0)
+    const part = bytes.subarray(0, room)
+    const line = this.#line === null ? part : Buffer.concat([this.#line, part])
+    const end = line.indexOf(0x0a)
+    if (end < 0) {
+      if (!couldBecomeStatusLine(line)) this.#fail('its answer is not HTTP', false)
+      else if (line.length >= STATUS_LINE_BYTES) this.#fail('its status line is longer than 1 KiB', false)
+      else this.#line = line
+      return
+    }
+    const match = /^HTTP\/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?\r?$/.exec(line.toString('latin1', 0, end))
+    if (match === null) this.#fail('its answer is not HTTP', false)
+    else this.#done({ kind: 'answer', status: Number(match[1]) })
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    const code = error.code ?? error.message
+    if (LOCAL_CODES.has(code)) this.#done({ kind: 'local', detail: code })
+    else this.#fail(FAILURE_WORDS[code] ?? code, code === 'ECONNRESET' || code === 'EPIPE')
+  }
+
+  #fail(detail: string, isAbrupt: boolean): void {
+    this.#done({ kind: 'failure', detail, isAbrupt })
+  }
+
+  #done(outcome: ProbeOutcome): void {
+    if (this.#isDone) return
+    this.#isDone = true
+    this.#socket.destroy()
+    this.#onDone(outcome)
+  }
+}
+
+/** Errors that tell about this machine. */
+const LOCAL_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+
+const FAILURE_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was reset',
+  EPIPE: 'the connection was reset',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the network cannot be reached',
+  ETIMEDOUT: 'the connection timed out',
+  ENOENT: 'the socket does not exist',
+  EACCES: 'the socket may not be opened',
+  EAGAIN: 'its accept queue is full',
+}
+
+function couldBecomeStatusLine(line: Buffer): boolean {
+  const start = 'HTTP/1.'
+  return line.toString('latin1', 0, start.length) === start.slice(0, line.length)
+}
