@@ -95,9 +95,8 @@ export class AdminClient {
     if (status >= 200 && status < 300) return body
     const { title, detail, hint } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
     const said = typeof detail === 'string' ? detail : typeof title === 'string' ? title : `it answered ${status}`
-    throw new CommandError(printable(said.replace(/\.$/, '')), {
-      ...(typeof hint === 'string' ? { hint: `did you mean ${printable(hint)}?` } : {}),
-    })
+    const details = typeof hint === 'string' ? { hint: `did you mean ${printable(hint)}?` } : {}
+    throw new CommandError(printable(said.replace(/\.$/, '')), details)
   }
 
   async #ask(method: string, path: string, body: string | null, token: string | null): Promise<AdminAnswer> {

@@ -36,6 +36,7 @@ export interface DoctorFacts {
 
 export interface ConfigFacts {
   readonly file: string
+  /** One line each, with file and place. */
   readonly problems: readonly string[]
   readonly warnings: readonly string[]
   /** Null when the config cannot be used. */
@@ -224,7 +225,7 @@ function config({ config: found }: DoctorFacts): Check[] {
     return [
       fail(
         'config',
-        `${file}: ${problems[0] ?? 'it cannot be used'}${more}`,
+        `${problems[0] ?? `${file} cannot be used`}${more}`,
         'evenkeel check says everything that is wrong',
       ),
     ]
@@ -235,7 +236,7 @@ function config({ config: found }: DoctorFacts): Check[] {
       : [
           warn(
             'config',
-            `${file}: ${warnings[0]}${warnings.length > 1 ? ` (and ${warnings.length - 1} more)` : ''}`,
+            `${warnings[0]}${warnings.length > 1 ? ` (and ${warnings.length - 1} more)` : ''}`,
             'evenkeel check says all',
           ),
         ]

@@ -124,9 +124,8 @@ async function configFacts(given: string | undefined): Promise<ConfigFacts | nul
   const loaded = await loadConfig(file)
   const all = loaded.problems ?? loaded.warnings
   const said = (severity: string): string[] => {
-    return all
-      .filter((problem) => problem.severity === severity)
-      .map(({ file: _, ...problem }) => formatProblem(problem))
+    const chosen = all.filter((problem) => problem.severity === severity)
+    return chosen.map((problem) => formatProblem({ ...problem, file: nearPath(problem.file ?? file) }))
   }
   return {
     file: nearPath(fs.existsSync(file) ? fs.realpathSync(file) : file),

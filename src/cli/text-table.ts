@@ -27,6 +27,7 @@ export function tableLines(
         if (align === 'right') return padding + paint(text)
         return i === columns.length - 1 ? paint(text) : paint(text) + padding
       })
-      .join('  '),
+      .join('  ')
+      .trimEnd(),
   )
 }

@@ -71,7 +71,8 @@ export class Names {
 
   get(host: string): NameState {
     if (isIP(host) !== 0) return { address: host, problem: null }
-    return this.#names.get(host) ?? { address: null, problem: null }
+    const { address, problem } = this.#names.get(host) ?? { address: null, problem: null }
+    return { address, problem }
   }
 
   /** Looks a name up soon: its endpoint failed. */

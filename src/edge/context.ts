@@ -5,6 +5,7 @@ import type { KeyedTable } from '../memory/keyed-table.ts'
 import type { WorkerBoard } from '../memory/worker-board.ts'
 import type { AccessRecorder } from './record.ts'
 import type { Exchange } from './exchange.ts'
+import type { ExchangePool } from './exchange-pool.ts'
 import type { RequestIds } from './request-ids.ts'
 import type { Timers } from './timers.ts'
 
@@ -20,6 +21,7 @@ export interface WorkerContext {
   readonly requestIds: RequestIds
   /** Random in [0, 1), not for secrets. */
   readonly random: () => number
+  readonly exchanges: ExchangePool
   identity: IdentityPlan
   /** Null: no access log, and nothing is kept for one. */
   accessLog: AccessRecorder | null

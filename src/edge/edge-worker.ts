@@ -9,6 +9,7 @@ import { WorkerBoard, WorkerState } from '../memory/worker-board.ts'
 import { Counter } from '../observe/counters.ts'
 import type { AccessLogPlan, ListenerPlan, Plan, PoolDelta, WorkerCommand, WorkerEvent } from '../pool/plan.ts'
 import type { WorkerContext } from './context.ts'
+import { ExchangePool } from './exchange-pool.ts'
 import { Http1Upstream } from './http1-upstream.ts'
 import { Listener } from './listener.ts'
 import { WorkerPool } from './pools.ts'
@@ -67,6 +68,7 @@ export class EdgeWorker {
       identity: plan.identity,
       accessLog: null,
       isDraining: false,
+      exchanges: new ExchangePool(() => this.context),
       startAttempt,
     }
     board.setState(index, WorkerState.STARTING)

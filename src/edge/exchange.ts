@@ -90,8 +90,7 @@ export class Exchange extends Deadline {
   }
 
   /** Takes over from the parser what the exchange needs of the head for longer than this event. */
-  begin(downstream: DownstreamStream, head: RequestHead, nowMs: number): void {
-    this.downstream = downstream
+  begin(head: RequestHead, nowMs: number): void {
     this.isOver = false
     this.startedAt = nowMs
     this.method = head.method
@@ -106,7 +105,7 @@ export class Exchange extends Deadline {
     counters[Counter.EXCHANGES]! += 1
     counters[Counter.EXCHANGES_OPEN]! += 1
     if (accessLog !== null) this.#remember(head, accessLog.fields)
-    const { exchangeMs } = downstream.listener.plan.timeouts
+    const { exchangeMs } = this.downstream.listener.plan.timeouts
     if (exchangeMs > 0) this.context.timers.arm(this, exchangeMs)
   }
 
@@ -245,8 +244,9 @@ export class Exchange extends Deadline {
     this.finish()
   }
 
-  /** Ready for the next request of the same connection. */
-  reset(): void {
+  /** As new, for the next request of whatever connection. */
+  reset(downstream: DownstreamStream): void {
+    this.downstream = downstream
     this.framing = Framing.NONE
     this.upgrade = ''
     this.isExpecting = false

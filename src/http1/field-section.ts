@@ -41,14 +41,6 @@ export class FieldSection {
   problem: number = NO_ERROR
   readonly #head: MessageHead
   readonly #rules: FieldRules
-  // The columns and the count of the head. Heads are of three classes; reading these of our own costs half as much.
-  #nameStart: Int32Array
-  #nameEnd: Int32Array
-  #valueStart: Int32Array
-  #valueEnd: Int32Array
-  #id: Uint8Array
-  #flags: Uint8Array
-  #count = 0
   #at: number = At.LINE
   #limit = 0
   /** Not 0 when a field has a flag or is ours to change. */
@@ -57,18 +49,12 @@ export class FieldSection {
   constructor(head: MessageHead, rules: FieldRules) {
     this.#head = head
     this.#rules = rules
-    this.#nameStart = head.nameStart
-    this.#nameEnd = head.nameEnd
-    this.#valueStart = head.valueStart
-    this.#valueEnd = head.valueEnd
-    this.#id = head.id
-    this.#flags = head.flags
   }
 
   /** Before the first byte of a section with at most `limit` fields. */
   begin(limit: number): void {
     this.problem = NO_ERROR
-    this.#count = 0
+    this.#head.count = 0
     this.#at = At.LINE
     this.#limit = limit
     this.#peculiar = 0
@@ -81,13 +67,8 @@ export class FieldSection {
 
   /** Reads on from `from`, up to `stop`. Returns the position behind the empty line, or a `Step`. */
   scan(bytes: Buffer, from: number, stop: number): number {
-    let nameStart = this.#nameStart
-    let nameEnd = this.#nameEnd
-    let valueStart = this.#valueStart
-    let valueEnd = this.#valueEnd
-    let id = this.#id
-    let flags = this.#flags
-    let count = this.#count
+    const head = this.#head
+    let { nameStart, nameEnd, valueStart, valueEnd, id, flags, count } = head
     let position = from
     let at = this.#at
     const token = TOKEN
@@ -104,13 +85,8 @@ export class FieldSection {
         } else {
           if (count === nameStart.length || count === this.#limit) {
             if (count >= this.#limit) return this.#broken(EK_TOO_MANY_FIELDS)
-            this.#grow()
-            nameStart = this.#nameStart
-            nameEnd = this.#nameEnd
-            valueStart = this.#valueStart
-            valueEnd = this.#valueEnd
-            id = this.#id
-            flags = this.#flags
+            head.grow(this.#limit)
+            ;({ nameStart, nameEnd, valueStart, valueEnd, id, flags } = head)
           }
           nameStart[count] = position
           position++
@@ -166,6 +142,7 @@ export class FieldSection {
         flags[count] = flag
         this.#peculiar |= flag | IS_OURS[known]!
         count++
+        head.count = count
         if (known !== FieldId.OTHER) {
           const problem = this.#rules.knownField(count - 1, known)
           if (problem !== NO_ERROR) return this.#broken(problem)
@@ -176,26 +153,12 @@ export class FieldSection {
         if (position === stop) break
         if (bytes[position] !== LF) return this.#broken(EK_BARE_CR)
         this.#at = At.LINE
-        this.#head.count = count
         return position + 1
       }
     }
 
     this.#at = at
-    this.#count = count
-    this.#head.count = count
     return Step.STARVED
-  }
-
-  #grow(): void {
-    const head = this.#head
-    head.grow(this.#limit)
-    this.#nameStart = head.nameStart
-    this.#nameEnd = head.nameEnd
-    this.#valueStart = head.valueStart
-    this.#valueEnd = head.valueEnd
-    this.#id = head.id
-    this.#flags = head.flags
   }
 
   #broken(problem: number): number {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bytesPerCall } from './bytes-per-call.ts'
+import { bytesPerCall, SMALLEST_OBJECT_BYTES } from './bytes-per-call.ts'
 
 test('a call that keeps a small object is seen, one that keeps nothing is not', () => {
   const kept: object[] = []
@@ -8,7 +8,7 @@ test('a call that keeps a small object is seen, one that keeps nothing is not', 
     bytesPerCall((calls) => {
       kept.length = 0
       for (let i = 0; i < calls; i++) kept[i & 1023] = { i }
-    }) >= 12,
+    }) >= SMALLEST_OBJECT_BYTES,
   )
   const cell = new Float64Array(1)
   assert.ok(

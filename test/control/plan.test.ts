@@ -49,7 +49,7 @@ test('a plan carries everything that workers need, and rows that are theirs alon
   const { draft, table } = bench()
   const settings = settingsOf({
     web: {
-      balance: { picker: 'p2c', choices: 3 },
+      balance: { picker: 'p2c' },
       endpoints: ['http://127.0.0.1:1', { url: 'http://[::1]:2', weight: 3, zone: 'a', maxConnections: 7 }, 'unix:/run/app.sock'],
       connections: { max: 5 },
     },
@@ -63,7 +63,7 @@ test('a plan carries everything that workers need, and rows that are theirs alon
     { id: '/run/app.sock', address: { kind: 'unix', path: '/run/app.sock' }, zone: null },
   ])
   assert.equal(new Set(web.endpoints.map(({ slot }) => slot)).size, 3)
-  assert.deepEqual(web.picker, { name: 'p2c', options: { choices: 3 } })
+  assert.deepEqual(web.picker, { name: 'p2c', options: {} })
   assert.deepEqual(records.map(({ slot }) => table.weight[slot]), [1, 3, 1])
   assert.deepEqual(records.map(({ slot }) => table.maxConnections[slot]), [5, 7, 5])
   assert.deepEqual(structuredClone(plan), plan, 'plain data')

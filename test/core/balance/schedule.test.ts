@@ -35,7 +35,7 @@ describe('a schedule', () => {
           furthest = Math.max(furthest, Math.abs(taken[member]! - shares[member]! * (time + 1)))
         }
       }
-      assert.ok(furthest < 1, `weights ${weights}: ${furthest} turns`)
+      assert.ok(furthest < 1, `weights ${weights.join()}: ${furthest} turns`)
       assert.deepEqual(taken, turns)
     }
   })
@@ -73,7 +73,10 @@ describe('a schedule', () => {
       [Number.MIN_VALUE, Number.MIN_VALUE * 2],
     ]) {
       const turns = dealTurns(Float64Array.from(weights))
-      assert.ok(turns.every((count) => count >= 1) && sum(turns) <= SCHEDULE_TURNS + 2, `${weights}: ${turns}`)
+      assert.ok(
+        turns.every((count) => count >= 1) && sum(turns) <= SCHEDULE_TURNS + 2,
+        `${weights.join()}: ${turns.join()}`,
+      )
       assert.equal(scheduleOf(...weights).length, sum(turns))
     }
   })

@@ -34,7 +34,7 @@ describe('a weighted draw', () => {
     ]) {
       const draw = drawOver(weights)
       const found = chanceByWeight(weights, 300_000, () => draw.positions[draw.draw()]!)
-      assert.ok(found > 1e-4, `${weights.slice(0, 5)}: ${found}`)
+      assert.ok(found > 1e-4, `${weights.slice(0, 5).join()}: ${found}`)
     }
   })
 
