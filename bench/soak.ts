@@ -43,6 +43,8 @@ export interface SoakResult {
   readonly slope: number
   readonly descriptorsBefore: number
   readonly descriptorsAfter: number
+  /** Kinds of which there are more than before: `socket +1`. */
+  readonly moreDescriptors: readonly string[]
   /** What still counted more than 0 ten seconds after the load. */
   readonly leftOver: readonly string[]
   /** Gauges that were looked at. */
@@ -72,7 +74,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     balancer = await start(process.execPath, args, { cores, port, env: { EVENKEEL_STATE_DIR: join(folder, 'state') } })
     const { pid } = balancer
     await sleep(1000)
-    const descriptorsBefore = await fewestDescriptors(pid)
+    const before = await fewestDescriptors(pid)
 
     const traffic = startTraffic(port)
     const samples: Sample[] = []
@@ -84,7 +86,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
       const minute = (performance.now() - began) / 60_000
       const exchanges = [...traffic.tallies.values()].reduce((sum, { done }) => sum + done, 0)
       const rssMb = memoryOf(pid).rssBytes / 1e6
-      const sample = { minute, rssMb, descriptors: descriptorsOf(pid), exchanges }
+      const sample = { minute, rssMb, descriptors: sumOf(descriptorsOf(pid)), exchanges }
       samples.push(sample)
       if (minute >= nextLog) {
         nextLog = Math.floor(minute) + 1
@@ -98,8 +100,9 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     await traffic.stop()
     await sleep(SETTLE_MS)
 
+    // In this order: asking for the gauges opens a connection.
+    const after = await fewestDescriptors(pid)
     const gauges = await openGauges(adminPort)
-    const descriptorsAfter = await fewestDescriptors(pid)
     await balancer.stop(40_000)
     return {
       minutes: options.minutes,
@@ -108,8 +111,12 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
       slope: slopeOf(
         samples.filter(({ minute }) => minute >= options.minutes / 3).map(({ minute, rssMb }) => [minute, rssMb]),
       ),
-      descriptorsBefore,
-      descriptorsAfter,
+      descriptorsBefore: sumOf(before),
+      descriptorsAfter: sumOf(after),
+      moreDescriptors: [...after].flatMap(([kind, count]) => {
+        const more = count - (before.get(kind) ?? 0)
+        return more > 0 ? [`${kind} +${more}`] : []
+      }),
       leftOver: gauges.filter((gauge) => !gauge.endsWith(' 0')),
       gauges,
       exitCode: balancer.child.exitCode,
@@ -121,14 +128,19 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   }
 }
 
-/** The fewest of some readings: a health check that is just running holds one more. */
-async function fewestDescriptors(pid: number): Promise<number> {
-  let fewest = descriptorsOf(pid)
+/** The fewest of each kind in some readings: a health check that is just running holds one more. */
+async function fewestDescriptors(pid: number): Promise<Map<string, number>> {
+  const fewest = descriptorsOf(pid)
   for (let reading = 0; reading < 10; reading++) {
     await sleep(100)
-    fewest = Math.min(fewest, descriptorsOf(pid))
+    const now = descriptorsOf(pid)
+    for (const [kind, count] of fewest) fewest.set(kind, Math.min(count, now.get(kind) ?? 0))
   }
   return fewest
+}
+
+function sumOf(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0)
 }
 
 function soakConfig(port: number, adminPort: number, originPorts: readonly number[], folder: string): unknown {
@@ -169,7 +181,9 @@ export function verdict(result: SoakResult): string[] {
     found.push(`memory grew by ${result.slope.toFixed(2)} MB a minute`)
   }
   if (result.descriptorsAfter > result.descriptorsBefore) {
-    found.push(`${result.descriptorsBefore} descriptors before, ${result.descriptorsAfter} after`)
+    found.push(
+      `${result.descriptorsBefore} descriptors before, ${result.descriptorsAfter} after: ${result.moreDescriptors.join(', ')}`,
+    )
   }
   if (result.gauges.length === 0) found.push('no count of open connections was found in /metrics')
   for (const gauge of result.leftOver) found.push(`ten seconds after the load: ${gauge}`)

@@ -81,6 +81,8 @@ async function proxyOneRequest(launcher: string): Promise<void> {
       // Not listening yet.
     }
   }
+  // One worker may answer while the others still start, and a start that is interrupted is no good end.
+  for (let tries = 0; tries < 100 && !output.includes('listening on'); tries++) await sleep(50)
   assert.equal(body, 'GET /hello?x=1 from 127.0.0.1', `no answer through evenkeel proxy; it printed:\n${output}`)
   child.kill('SIGTERM')
   const [code] = (await Promise.race([once(child, 'exit'), sleep(15_000, ['still running'])])) as [unknown]

@@ -15,11 +15,11 @@
  * await balancer.stop({ drainMs: 5000 })
  * ```
  */
-export { defineConfig } from './config/schema.ts'
-export type { Config, Settings } from './config/schema.ts'
+
 export type { SettingsChange } from './config/diff.ts'
 export type { Problem, ProblemCode } from './config/problem.ts'
-export { ConfigError, createBalancer, StartError } from './control/balancer.ts'
+export type { Config, Settings } from './config/schema.ts'
+export { defineConfig } from './config/schema.ts'
 export type {
   Balancer,
   BalancerEvents,
@@ -36,6 +36,7 @@ export type {
   StopReport,
   WorkerExit,
 } from './control/balancer.ts'
+export { ConfigError, createBalancer, StartError } from './control/balancer.ts'
 export type { SocketAddress } from './core/address.ts'
 export type { SharedMemory } from './memory/shared-memory.ts'
 export type { BalancerView, EndpointState, EndpointView, PoolView, WorkerView } from './service/protocol.ts'

@@ -38,7 +38,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     node: 'all',
   },
   /** src/index.ts, the package's public face. */
-  index: { imports: ['core', 'config', 'control', 'pool', 'memory', 'observe'], node: 'none' },
+  index: { imports: ['core', 'config', 'control', 'pool', 'memory', 'observe', 'service'], node: 'none' },
 }
 
 const SOCKET_MODULES = new Set(['net', 'tls', 'http', 'https', 'http2', 'dgram', 'dns', 'dns/promises', 'cluster'])

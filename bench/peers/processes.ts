@@ -1,7 +1,7 @@
 /** Starting and ending the programs under test, and the kernel's own account of what they used. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -147,9 +147,21 @@ function kibibytes(text: string, field: string): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)
 }
 
-/** Open descriptors of a process, by `/proc`. */
-export function descriptorsOf(pid: number): number {
-  return directory(`/proc/${pid}/fd`).length
+/** Open descriptors of a process by what they are: `socket`, `anon_inode:[eventpoll]`, a file's path. */
+export function descriptorsOf(pid: number): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const fd of directory(`/proc/${pid}/fd`)) {
+    let target: string
+    try {
+      target = readlinkSync(`/proc/${pid}/fd/${fd}`)
+    } catch {
+      continue
+    }
+    // "socket:[12345]" and "pipe:[12345]" without their numbers.
+    const kind = target.replace(/^(socket|pipe):\[\d+\]$/, '$1')
+    counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  }
+  return counts
 }
 
 function readOr(path: string): string {

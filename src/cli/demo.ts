@@ -68,7 +68,10 @@ class Demo {
   #meter: Meter | null = null
   #url = ''
   #isTrafficOn: boolean
-  #isEnding = false
+  /** Somebody wants to leave: nothing is started any more, and ends are no news. */
+  #isLeaving = false
+  /** Servers that the balancer has said to be out. */
+  readonly #out = new Set<string>()
 
   constructor(options: DemoOptions) {
     this.#options = options
@@ -78,7 +81,7 @@ class Demo {
 
   /** Resolves when somebody wants to leave. */
   async run(): Promise<void> {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#leaving.resolve())
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#leave())
     await Promise.all(this.#servers.map((server) => this.#startServer(server)))
     if (this.#servers.some(({ state }) => state !== 'up')) throw new CommandError('the demo needs its servers')
     const balancer = await this.#startBalancer()
@@ -94,7 +97,7 @@ class Demo {
 
   /** Ends everything that was started; may be called at any time. */
   async end(): Promise<void> {
-    this.#isEnding = true
+    this.#leave()
     for (const timer of this.#timers) clearTimeout(timer)
     const reading = this.#meter?.read()
     this.#terminal?.close()
@@ -110,11 +113,13 @@ class Demo {
   async #startServer(server: ServerProcess): Promise<void> {
     try {
       await server.start((detail) => {
+        // A signal to the whole group ends the servers as well.
+        if (this.#isLeaving) return
         this.#note(`${server.id} is gone: ${detail}; it starts again in ${RESTART_MS / 1000} s`)
         this.#after(RESTART_MS, () => void this.#startServer(server))
       })
     } catch (error) {
-      if (this.#isEnding) return
+      if (this.#isLeaving) return
       this.#note(`${server.id} does not start: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
@@ -129,10 +134,13 @@ class Demo {
     const balancer = createBalancer(parsed.settings)
     this.#balancer = balancer
     balancer.on('endpoint-changed', ({ id, what, isFit, detail }) => {
-      if (what === 'health') this.#note(`${id} ${isFit ? 'is back' : 'is out'}${detail === '' ? '' : `: ${detail}`}`)
+      if (what !== 'health' || this.#isLeaving || isFit !== this.#out.has(id)) return
+      if (isFit) this.#out.delete(id)
+      else this.#out.add(id)
+      this.#note(`${id} is ${isFit ? 'back' : 'out'}${detail === '' ? '' : `: ${detail}`}`)
     })
     balancer.on('worker-exit', ({ index, detail }) => {
-      if (!this.#isEnding) this.#note(`worker ${index} ended: ${detail}`)
+      if (!this.#isLeaving) this.#note(`worker ${index} ended: ${detail}`)
     })
     balancer.on('log', ({ level, message }) => {
       if (level === 'error') this.#note(message)
@@ -207,7 +215,12 @@ class Demo {
       this.#isTrafficOn = !this.#isTrafficOn
       const command: TrafficCommand = { type: this.#isTrafficOn ? 'on' : 'off' }
       this.#traffic?.postMessage(command)
-    } else if (key === 'q' || key === '\x03' || key === '\x04') this.#leaving.resolve()
+    } else if (key === 'q' || key === '\x03' || key === '\x04') this.#leave()
+  }
+
+  #leave(): void {
+    this.#isLeaving = true
+    this.#leaving.resolve()
   }
 
   #sayReady(): void {
@@ -249,6 +262,7 @@ class Demo {
   }
 
   #after(ms: number, task: () => void): void {
+    if (this.#isLeaving) return
     this.#timers.push(setTimeout(task, ms))
   }
 

@@ -1,12 +1,27 @@
 /** The command line: composes the commands, each of which is one file. The launcher in bin/ calls `run`. */
-import { existsSync } from 'node:fs'
 import { Command } from 'commander'
+import { productVersion } from '../control/product-version.ts'
 import { register as registerCheck } from './check.ts'
 import { register as registerDemo } from './demo.ts'
+import { register as registerDoctor } from './doctor.ts'
+import { register as registerDrain } from './drain.ts'
 import { register as registerProxy } from './proxy.ts'
 import { reportError } from './report-error.ts'
 import { register as registerStart } from './start.ts'
-import { packageVersion } from './version.ts'
+import { register as registerStatus } from './status.ts'
+import { register as registerWeight } from './weight.ts'
+
+/** In the order in which the help lists them. */
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  registerDemo,
+  registerStart,
+  registerProxy,
+  registerCheck,
+  registerStatus,
+  registerDrain,
+  registerWeight,
+  registerDoctor,
+]
 
 /** Runs one command and sets the process's exit code. Never rejects. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -22,17 +37,17 @@ export async function run(argv: readonly string[]): Promise<void> {
     process.exit()
   })
   try {
-    await (await makeProgram()).parseAsync([...argv])
+    await makeProgram().parseAsync([...argv])
   } catch (error) {
     process.exitCode = reportError(error, asJson)
   }
 }
 
 /** The program with all its commands. */
-export async function makeProgram(): Promise<Command> {
+export function makeProgram(): Command {
   const program = new Command('evenkeel')
     .description('A programmable load balancer.')
-    .version(packageVersion(), '-V, --version')
+    .version(productVersion(), '-V, --version')
     .showHelpAfterError('(evenkeel --help, or --help after a command, says what there is)')
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()
@@ -40,14 +55,9 @@ export async function makeProgram(): Promise<Command> {
       'after',
       '\nExamples:\n  evenkeel demo\n  evenkeel proxy --from :8080 --to http://127.0.0.1:9001 --to http://127.0.0.1:9002\n  evenkeel start --config evenkeel.config.ts\n\nExit codes: 0 done, 1 a problem, 2 a command line that makes no sense.',
     )
-  registerStart(program)
-  registerProxy(program)
-  registerCheck(program)
-  registerDemo(program)
-  for (const name of ['status', 'drain', 'weight', 'doctor']) {
-    const url = new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
-    if (existsSync(url)) ((await import(url.href)) as { register(program: Command): void }).register(program)
+  for (const register of COMMANDS) register(program)
+  for (const command of program.commands) {
+    command.exitOverride().showHelpAfterError(`(evenkeel ${command.name()} --help says how it is used)`)
   }
-  for (const command of program.commands) command.exitOverride().showHelpAfterError()
   return program
 }

@@ -3,10 +3,10 @@ import { loadConfig } from '../config/load.ts'
 import type { Problem } from '../config/problem.ts'
 import type { Settings } from '../config/schema.ts'
 import { type Balancer, createBalancer, type ReloadResult, type StartReport } from '../control/balancer.ts'
+import { productVersion } from '../control/product-version.ts'
 import { formatAddress } from '../core/address.ts'
 import { nearPath, readableProblem } from './problem-lines.ts'
 import { ProcessLog } from './process-log.ts'
-import { packageVersion } from './version.ts'
 import { type FileWatch, watchFiles } from './watch-files.ts'
 
 export interface RunSource {
@@ -191,7 +191,7 @@ function sayStart(report: StartReport, balancer: Balancer, source: RunSource, lo
   log.say(
     'info',
     'started',
-    `evenkeel ${packageVersion()} · pid ${process.pid} · ${workers} worker${workers === 1 ? '' : 's'} · config: ${from}`,
+    `evenkeel ${productVersion()} · pid ${process.pid} · ${workers} worker${workers === 1 ? '' : 's'} · config: ${from}`,
     {
       pid: process.pid,
       workers,

@@ -50,7 +50,14 @@ export interface Applied {
   readonly warnings: readonly string[]
 }
 
-export type ApplyResult = ({ readonly ok: true } & Applied) | { readonly ok: false; readonly problems: readonly Problem[] }
+export type ApplyResult =
+  | ({ readonly ok: true } & Applied)
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+export type FirstResult = { readonly release: () => void } & (
+  | ({ readonly ok: true } & Applied)
+  | { readonly ok: false; readonly code: string; readonly problems: readonly Problem[] }
+)
 
 export interface EndpointTarget {
   readonly record: EndpointRecord
@@ -67,7 +74,12 @@ interface Pending<T> {
 type ListenAddresses = ReadonlyMap<string, ListenAddress>
 
 type Rebuilt =
-  | { readonly ok: true; readonly version: number; readonly opened: readonly ListenerPlan[]; readonly warnings: readonly string[] }
+  | {
+      readonly ok: true
+      readonly version: number
+      readonly opened: readonly ListenerPlan[]
+      readonly warnings: readonly string[]
+    }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** The plan in force and every way to change it. `T` travels with a reload, to tell which of several was applied. */
@@ -121,19 +133,22 @@ export class Applier<T> {
     return this.#held.get(listener)?.actual ?? null
   }
 
-  /** The first plan; workers are started with it afterwards. `release` is to be called when they listen, or will not. */
-  async first(): Promise<ApplyResult & { readonly release: () => void }> {
+  /**
+   * The first plan; workers are started with it afterwards. `release` is to be called when they listen, or will not. `code` is
+   * the system's where a bind failed.
+   */
+  async first(): Promise<FirstResult> {
     const settings = this.#settings
     const prepared = await this.#deps.prepare(settings, this.#held)
-    if (prepared.problems.length > 0) return { ok: false, problems: prepared.problems.map(problemOf), release: prepared.release }
+    const { release } = prepared
+    if (prepared.problems.length > 0)
+      return { ok: false, code: prepared.problems[0]!.code, problems: prepared.problems.map(problemOf), release }
     await this.#resolveNames(settings)
     const rebuilt = this.#rebuild(settings, prepared.addresses)
-    if (!rebuilt.ok) {
-      prepared.release()
-      return { ...rebuilt, release: prepared.release }
-    }
+    if (!rebuilt.ok)
+      return { ...rebuilt, code: rebuilt.problems[0]?.code === 'out-of-range' ? 'CAPACITY' : 'CONFIG', release }
     this.#hold(settings, prepared.addresses)
-    return { ok: true, version: rebuilt.version, warnings: rebuilt.warnings, release: prepared.release }
+    return { ok: true, version: rebuilt.version, warnings: rebuilt.warnings, release }
   }
 
   /** Never rejects. `tag` in the answer is that of the reload that was really applied: this one, or a later one that replaced it. */
@@ -153,7 +168,11 @@ export class Applier<T> {
   }
 
   /** Changes an endpoint by hand. Resolves when every running worker has acknowledged, or with those that have not in 5 s. */
-  async setEndpoint({ record, weight, state }: EndpointTarget): Promise<{ readonly version: number; readonly late: readonly number[] }> {
+  async setEndpoint({
+    record,
+    weight,
+    state,
+  }: EndpointTarget): Promise<{ readonly version: number; readonly late: readonly number[] }> {
     const { key } = record
     const wanted = { weight: weight ?? record.weight, state: state ?? record.state }
     const overlay: EndpointOverlay = {
@@ -190,7 +209,8 @@ export class Applier<T> {
   /** Ends timers; nothing is sent afterwards. */
   stop(): void {
     this.#isStopped = true
-    for (const timer of [this.#refreshTimer, this.#namesTimer, this.#sweepTimer]) if (timer !== null) clearTimeout(timer)
+    for (const timer of [this.#refreshTimer, this.#namesTimer, this.#sweepTimer])
+      if (timer !== null) clearTimeout(timer)
     this.#refresh?.send()
   }
 
@@ -202,7 +222,9 @@ export class Applier<T> {
     if (prepared.problems.length > 0) return { ok: false, problems: prepared.problems.map(problemOf) }
     await this.#resolveNames(settings)
     // A stop that began meanwhile: workers drain, and must not open anything again.
-    const rebuilt: Rebuilt = this.#isStopped ? { ok: false, problems: [stopping()] } : this.#rebuild(settings, prepared.addresses)
+    const rebuilt: Rebuilt = this.#isStopped
+      ? { ok: false, problems: [stopping()] }
+      : this.#rebuild(settings, prepared.addresses)
     if (!rebuilt.ok) {
       prepared.release()
       this.#deps.names.update(hostsOf(before))
@@ -283,7 +305,12 @@ export class Applier<T> {
     return { ok: true, version: this.#version, opened, warnings }
   }
 
-  #sendDifference(before: Plan, pools: readonly PoolPlan[], records: readonly EndpointRecord[], commit: (version: number) => void): void {
+  #sendDifference(
+    before: Plan,
+    pools: readonly PoolPlan[],
+    records: readonly EndpointRecord[],
+    commit: (version: number) => void,
+  ): void {
     const deltas: PoolDelta[] = []
     const kept = pools.map((after) => {
       const now = before.pools.find(({ name }) => name === after.name)!
@@ -305,7 +332,8 @@ export class Applier<T> {
     commit(this.#version)
     this.#plan = { ...before, version: this.#version, pools: kept }
     for (const delta of deltas) this.#deps.workers.broadcast({ type: 'delta', delta })
-    if (refreshed.size > 0) this.#deps.workers.broadcast({ type: 'refresh', version: this.#version, pools: [...refreshed] })
+    if (refreshed.size > 0)
+      this.#deps.workers.broadcast({ type: 'refresh', version: this.#version, pools: [...refreshed] })
   }
 
   /** Makes the records the ones in force; what was changed by hand on an endpoint that is gone is forgotten, with a warning. */
@@ -326,7 +354,8 @@ export class Applier<T> {
       if (known === undefined) this.#deps.onEndpoint(record, 'added', formatAddress(record.configured), 'config')
       else this.#tellOf(known, record, 'config')
     }
-    for (const [key, record] of before) if (!this.#records.has(key)) this.#deps.onEndpoint(record, 'removed', formatAddress(record.configured), 'config')
+    for (const [key, record] of before)
+      if (!this.#records.has(key)) this.#deps.onEndpoint(record, 'removed', formatAddress(record.configured), 'config')
     return warnings
   }
 
@@ -337,7 +366,8 @@ export class Applier<T> {
 
   #tellOf(before: EndpointRecord, after: EndpointRecord, cause: 'admin' | 'config'): void {
     const { onEndpoint } = this.#deps
-    if (before.weight !== after.weight) onEndpoint(after, 'weight', `weight ${after.weight}, was ${before.weight}`, cause)
+    if (before.weight !== after.weight)
+      onEndpoint(after, 'weight', `weight ${after.weight}, was ${before.weight}`, cause)
     if (before.state !== after.state) onEndpoint(after, 'state', `${after.state}, was ${before.state}`, cause)
     const [from, to] = [before, after].map(({ address }) => (address === null ? 'none' : formatAddress(address)))
     if (from !== to) onEndpoint(after, 'address', `${to}, was ${from}`, cause)
@@ -374,7 +404,9 @@ export class Applier<T> {
   }
 
   #hold(settings: Settings, addresses: ListenAddresses): void {
-    this.#held = new Map(settings.listeners.map(({ name, address }) => [name, { asked: address, actual: addresses.get(name)! }]))
+    this.#held = new Map(
+      settings.listeners.map(({ name, address }) => [name, { asked: address, actual: addresses.get(name)! }]),
+    )
     this.#deps.onChange()
   }
 
@@ -415,11 +447,20 @@ function hostsOf(settings: Settings): string[] {
 
 /** Differ the plans in anything that deltas and refreshes cannot say? */
 function needsPlan(before: Plan, after: Omit<Plan, 'version'>): boolean {
-  return structureOf(before) !== structureOf(after) || after.pools.some((pool, index) => isRezoned(before.pools[index]!, pool))
+  return (
+    structureOf(before) !== structureOf(after) ||
+    after.pools.some((pool, index) => isRezoned(before.pools[index]!, pool))
+  )
 }
 
 function structureOf({ listeners, routes, pools, identity, accessLog }: Omit<Plan, 'version'>): string {
-  return JSON.stringify({ listeners, routes, identity, accessLog, pools: pools.map((pool) => ({ ...pool, endpoints: null })) })
+  return JSON.stringify({
+    listeners,
+    routes,
+    identity,
+    accessLog,
+    pools: pools.map((pool) => ({ ...pool, endpoints: null })),
+  })
 }
 
 /** A zone changed and nothing else: in a delta the endpoint would leave and come back, and lose its connections. */
@@ -433,14 +474,22 @@ function isRezoned(before: PoolPlan, after: PoolPlan): boolean {
 
 function isOpen(plan: Plan, listener: ListenerPlan): boolean {
   const known = plan.listeners.find(({ name }) => name === listener.name)
-  return known !== undefined && known.reusePort === listener.reusePort && formatAddress(known.address) === formatAddress(listener.address)
+  return (
+    known !== undefined &&
+    known.reusePort === listener.reusePort &&
+    formatAddress(known.address) === formatAddress(listener.address)
+  )
 }
 
 /** Null when nothing differs. The result keeps the order that workers have: what stays, then what is new. */
 function diffEndpoints(
   before: readonly EndpointPlan[],
   after: readonly EndpointPlan[],
-): { readonly add: readonly EndpointPlan[]; readonly remove: readonly string[]; readonly result: readonly EndpointPlan[] } | null {
+): {
+  readonly add: readonly EndpointPlan[]
+  readonly remove: readonly string[]
+  readonly result: readonly EndpointPlan[]
+} | null {
   const had = new Set(before.map(placeOf))
   const has = new Set(after.map(placeOf))
   const add = after.filter((endpoint) => !had.has(placeOf(endpoint)))
@@ -457,7 +506,13 @@ function placeOf({ id, slot, generation, address }: EndpointPlan): string {
 }
 
 function problemOf({ listener, message, hint }: ListenProblem): Problem {
-  return { path: `listeners[${listener}].bind`, message, ...(hint === null ? {} : { hint }), severity: 'error', code: 'bad-value' }
+  return {
+    path: `listeners[${listener}].bind`,
+    message,
+    ...(hint === null ? {} : { hint }),
+    severity: 'error',
+    code: 'bad-value',
+  }
 }
 
 function stopping(): Problem {

@@ -12,7 +12,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** The balancer could not start. `code` is the system's (`EADDRINUSE`, `EACCES`), or `NOT_READY`, `CAPACITY`, `STATE`. */
+/** The balancer could not start. `code` is the system's (`EADDRINUSE`, `EACCES`), or `NOT_READY`, `CAPACITY`, `CONFIG`, `STATE`. */
 export class StartError extends Error {
   override readonly name = 'StartError'
   readonly code: string

@@ -23,9 +23,9 @@
  * `admin-listening`, `log`. An exception thrown by a listener is the caller's own, as with every EventEmitter.
  */
 import type { EventEmitter } from 'node:events'
-import type { Config, Settings } from '../config/schema.ts'
 import type { SettingsChange } from '../config/diff.ts'
 import type { Problem } from '../config/problem.ts'
+import type { Config, Settings } from '../config/schema.ts'
 import type { SocketAddress } from '../core/address.ts'
 import type { SharedMemory } from '../memory/shared-memory.ts'
 import type { BalancerView, EndpointState } from '../service/protocol.ts'
@@ -65,14 +65,23 @@ export interface ReloadSource {
 export interface StartReport {
   readonly version: number
   readonly workers: number
-  readonly listeners: readonly { readonly name: string; readonly address: SocketAddress; readonly everyInterface: boolean }[]
+  readonly listeners: readonly {
+    readonly name: string
+    readonly address: SocketAddress
+    readonly everyInterface: boolean
+  }[]
   readonly adminUrl: string | null
   /** Sentences for a person: more workers than can listen, an endpoint name that does not resolve yet, running as root. */
   readonly warnings: readonly string[]
 }
 
 export type ReloadResult =
-  | { readonly ok: true; readonly version: number; readonly changes: readonly SettingsChange[]; readonly warnings: readonly string[] }
+  | {
+      readonly ok: true
+      readonly version: number
+      readonly changes: readonly SettingsChange[]
+      readonly warnings: readonly string[]
+    }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 export interface EndpointChange {
@@ -93,7 +102,7 @@ export type ControlResult =
 export type ControlRefusal = 'not-found' | 'ambiguous' | 'bad-value' | 'not-running' | 'late'
 
 export interface StopReport {
-  /** Downstream connections that were cut off at the deadline. */
+  /** Exchanges and tunnels that were cut off at the deadline; idle connections are closed and not counted. */
   readonly cutOff: number
   readonly tookMs: number
 }
@@ -137,7 +146,9 @@ export interface BalancerEvents {
   'worker-exit': [WorkerExit]
   'worker-ready': [{ readonly index: number; readonly restarts: number }]
   'endpoint-changed': [EndpointChanged]
-  reloaded: [{ readonly version: number; readonly changes: readonly SettingsChange[]; readonly warnings: readonly string[] }]
+  reloaded: [
+    { readonly version: number; readonly changes: readonly SettingsChange[]; readonly warnings: readonly string[] },
+  ]
   'reload-refused': [{ readonly problems: readonly Problem[] }]
   'admin-listening': [{ readonly url: string }]
   log: [LogRecord]

@@ -5,8 +5,9 @@
  * take half of the connections. Therefore control binds plainly first, which is refused if anybody has the address.
  */
 import { lookup } from 'node:dns/promises'
-import { lstat, unlink } from 'node:fs/promises'
+import { lstat, stat, unlink } from 'node:fs/promises'
 import { connect, createServer, isIP, type ListenOptions, type Server } from 'node:net'
+import { dirname } from 'node:path'
 import { formatAddress, type SocketAddress } from '../core/address.ts'
 import type { ListenAddress } from './plan.ts'
 
@@ -90,7 +91,12 @@ export async function clearStaleSocket(path: string): Promise<void> {
   }
 }
 
-async function prepare(address: SocketAddress, held: HeldListeners, mayShare: boolean, holding: Server[]): Promise<ListenAddress> {
+async function prepare(
+  address: SocketAddress,
+  held: HeldListeners,
+  mayShare: boolean,
+  holding: Server[],
+): Promise<ListenAddress> {
   if (address.kind === 'unix') {
     await tryUnixPath(address.path, held)
     return { address, reusePort: false }
@@ -107,11 +113,20 @@ async function tryPort(address: IpAddress, held: HeldListeners, mayShare: boolea
   const { host, port, ipv6Only } = address
   // Our own workers hold the port, under another name or on another address: then only strangers matter, and they show by this.
   const isOurs = [...held.values()].some(({ actual }) => actual.address.kind === 'ip' && actual.address.port === port)
-  return withIpv4Instead(address, async (tried) => {
-    const server = await listenOnce({ host: tried, port, ipv6Only, ...(isOurs && mayShare ? { reusePort: true } : { exclusive: true }) })
-    await closed(server)
-    return { ...address, host: tried }
-  }, host)
+  return withIpv4Instead(
+    address,
+    async (tried) => {
+      const server = await listenOnce({
+        host: tried,
+        port,
+        ipv6Only,
+        ...(isOurs && mayShare ? { reusePort: true } : { exclusive: true }),
+      })
+      await closed(server)
+      return { ...address, host: tried }
+    },
+    host,
+  )
 }
 
 /**
@@ -119,14 +134,23 @@ async function tryPort(address: IpAddress, held: HeldListeners, mayShare: boolea
  * workers listen, so that nobody else is given the port in between.
  */
 async function takeFreePort(address: IpAddress, mayShare: boolean, holding: Server[]): Promise<ListenAddress> {
-  const actual = await withIpv4Instead(address, async (host) => {
-    const server = await listenOnce({ host, port: 0, ipv6Only: address.ipv6Only, ...(mayShare ? { reusePort: true } : { exclusive: true }) })
-    const bound = server.address()
-    const port = typeof bound === 'object' && bound !== null ? bound.port : 0
-    if (mayShare) holding.push(server)
-    else await closed(server)
-    return { ...address, host, port }
-  }, address.host)
+  const actual = await withIpv4Instead(
+    address,
+    async (host) => {
+      const server = await listenOnce({
+        host,
+        port: 0,
+        ipv6Only: address.ipv6Only,
+        ...(mayShare ? { reusePort: true } : { exclusive: true }),
+      })
+      const bound = server.address()
+      const port = typeof bound === 'object' && bound !== null ? bound.port : 0
+      if (mayShare) holding.push(server)
+      else await closed(server)
+      return { ...address, host, port }
+    },
+    address.host,
+  )
   return { address: actual, reusePort: mayShare }
 }
 
@@ -136,7 +160,8 @@ async function withIpv4Instead<T>(address: IpAddress, attempt: (host: string) =>
     return await attempt(host)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (host !== '::' || address.ipv6Only || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL' && code !== 'EINVAL')) throw error
+    if (host !== '::' || address.ipv6Only || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL' && code !== 'EINVAL'))
+      throw error
     return attempt('0.0.0.0')
   }
 }
@@ -145,9 +170,10 @@ async function tryUnixPath(path: string, held: HeldListeners): Promise<void> {
   const isOurs = [...held.values()].some(({ actual }) => actual.address.kind === 'unix' && actual.address.path === path)
   // Only one thread can have it, and the old listener still does: the two cannot change places in one step.
   if (isOurs) throw coded('EADDRINUSE', 'another listener of this balancer has the socket: remove that one first')
-  let isThere = false
+  // The system says EACCES for a missing directory as well.
+  await stat(dirname(path))
+  let isThere = true
   try {
-    isThere = true
     if (!(await lstat(path)).isSocket()) throw coded('EEXIST', 'the file exists and is not a socket')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
@@ -216,12 +242,18 @@ export function listenReason(code: string, message: string): string {
 }
 
 const LISTEN_WORDS: Readonly<Record<string, { readonly reason: string; readonly hint: string }>> = {
-  EADDRINUSE: { reason: 'the address is in use (EADDRINUSE)', hint: 'stop the program that has it, or bind another address' },
+  EADDRINUSE: {
+    reason: 'the address is in use (EADDRINUSE)',
+    hint: 'stop the program that has it, or bind another address',
+  },
   EACCES: {
     reason: 'permission denied (EACCES)',
     hint: 'ports below 1024 need CAP_NET_BIND_SERVICE; a unix socket needs a directory that may be written',
   },
-  EADDRNOTAVAIL: { reason: 'no interface of this machine has the address (EADDRNOTAVAIL)', hint: 'bind an address that the machine has' },
+  EADDRNOTAVAIL: {
+    reason: 'no interface of this machine has the address (EADDRNOTAVAIL)',
+    hint: 'bind an address that the machine has',
+  },
   ENOTFOUND: { reason: 'the name does not resolve (ENOTFOUND)', hint: 'write an address' },
   ENOENT: { reason: 'the directory of the socket does not exist (ENOENT)', hint: 'make the directory first' },
 }

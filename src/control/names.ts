@@ -64,7 +64,15 @@ export class Names {
     for (const host of this.#names.keys()) if (!wanted.has(host)) this.#names.delete(host)
     for (const host of wanted) {
       if (this.#names.has(host)) continue
-      this.#names.set(host, { host, address: null, problem: null, failures: 0, dueAt: 0, lastAskedAt: 0, isRunning: false })
+      this.#names.set(host, {
+        host,
+        address: null,
+        problem: null,
+        failures: 0,
+        dueAt: 0,
+        lastAskedAt: 0,
+        isRunning: false,
+      })
     }
     this.#run()
   }

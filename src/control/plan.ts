@@ -67,7 +67,9 @@ export interface PlanDraft {
   discard(): void
 }
 
-export type PlanResult = { readonly ok: true; readonly draft: PlanDraft } | { readonly ok: false; readonly problems: readonly Problem[] }
+export type PlanResult =
+  | { readonly ok: true; readonly draft: PlanDraft }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** An endpoint's identity: its state outlives edits of its settings and changes of its pool. */
 export function endpointKey(endpoint: { readonly id: string; readonly address: SocketAddress }): string {
@@ -103,7 +105,9 @@ export class Planner {
   constructor(memory: SharedMemory, table: EndpointTable, board: WorkerBoard) {
     this.#memory = memory
     this.#table = table
-    this.#listeners = new SlotBook(numberedSlots(memory.sizes.listeners, (slot) => board.listenerConnections.isZero(slot)))
+    this.#listeners = new SlotBook(
+      numberedSlots(memory.sizes.listeners, (slot) => board.listenerConnections.isZero(slot)),
+    )
     this.#pools = new SlotBook(numberedSlots(memory.sizes.pools, () => true))
     this.#endpoints = new SlotBook({
       allocate: () => table.allocate(0, 0),
@@ -117,7 +121,9 @@ export class Planner {
   /** Frees rows that no worker can name any more; returns how many still wait. */
   sweep(isAcknowledgedByAll: (version: number) => boolean): number {
     return (
-      this.#listeners.sweep(isAcknowledgedByAll) + this.#pools.sweep(isAcknowledgedByAll) + this.#endpoints.sweep(isAcknowledgedByAll)
+      this.#listeners.sweep(isAcknowledgedByAll) +
+      this.#pools.sweep(isAcknowledgedByAll) +
+      this.#endpoints.sweep(isAcknowledgedByAll)
     )
   }
 
@@ -137,7 +143,8 @@ export class Planner {
     }
 
     const records = new Map<string, EndpointRecord>()
-    for (const each of gathered.values()) records.set(each.key, makeRecord(each, endpoints.slots.get(each.key)!, inputs))
+    for (const each of gathered.values())
+      records.set(each.key, makeRecord(each, endpoints.slots.get(each.key)!, inputs))
     const plan = makePlan(inputs, records, listeners.slots, pools.slots)
     const all = [...records.values()]
     const discard = (): void => {
@@ -153,11 +160,18 @@ export class Planner {
   #full(settings: Settings, endpointCount: number, isListeners: boolean, isPools: boolean): Problem {
     const { sizes } = this.#memory
     if (isListeners) return tooMany('listeners', `there is room for ${sizes.listeners} listeners`)
-    if (isPools) return tooMany('pools', `there is room for ${sizes.pools} pools, ${Object.keys(settings.pools).length} are configured`)
+    if (isPools)
+      return tooMany(
+        'pools',
+        `there is room for ${sizes.pools} pools, ${Object.keys(settings.pools).length} are configured`,
+      )
     const leaving = this.#endpoints.leaving
     const waiting = leaving === 0 ? '' : ` (${leaving} that were removed still finish their work)`
     return {
-      ...tooMany('memory.endpoints', `there is room for ${sizes.endpoints} endpoints and ${endpointCount} are configured${waiting}`),
+      ...tooMany(
+        'memory.endpoints',
+        `there is room for ${sizes.endpoints} endpoints and ${endpointCount} are configured${waiting}`,
+      ),
       hint: 'a larger memory.endpoints takes effect at the next start',
     }
   }
@@ -249,7 +263,22 @@ function makeRecord(
   const weight = byHand?.weight ?? base.weight
   const state = byHand?.state ?? base.state
   const address = literalAddress(configured, resolve)
-  return { key, id, slot, generation, configured, address, pools, zones, base, weight, state, maxConnections, health, holdMs }
+  return {
+    key,
+    id,
+    slot,
+    generation,
+    configured,
+    address,
+    pools,
+    zones,
+    base,
+    weight,
+    state,
+    maxConnections,
+    health,
+    holdMs,
+  }
 }
 
 function literalAddress(configured: SocketAddress, resolve: PlanInputs['resolve']): SocketAddress | null {
@@ -270,12 +299,17 @@ function makePlan(
       makeListener(listener, listenAddresses.get(listener.name)!, listenerSlots.get(listener.name)!.slot),
     ),
     routes: settings.routes.map(({ name, match, pool }) => ({ name, match, pool })),
-    pools: Object.entries(settings.pools).map(([name, pool]) => makePool(name, pool, poolSlots.get(name)!.slot, records)),
+    pools: Object.entries(settings.pools).map(([name, pool]) =>
+      makePool(name, pool, poolSlots.get(name)!.slot, records),
+    ),
     identity: {
       via: forwarded.viaName,
       forwarded: { xForwarded: forwarded.xForwarded, standard: forwarded.standard, via: forwarded.via },
     },
-    accessLog: accessLog === false ? null : { to: accessLog.to, requestHeaders: accessLog.requestHeaders, query: accessLog.query },
+    accessLog:
+      accessLog === false
+        ? null
+        : { to: accessLog.to, requestHeaders: accessLog.requestHeaders, query: accessLog.query },
   }
 }
 
@@ -284,7 +318,12 @@ function makeListener(listener: ListenerSettings, { address, reusePort }: Listen
   return { name, slot, address, reusePort, protocol, trustedProxies, limits, timeouts }
 }
 
-function makePool(name: string, pool: PoolSettings, slot: number, records: ReadonlyMap<string, EndpointRecord>): PoolPlan {
+function makePool(
+  name: string,
+  pool: PoolSettings,
+  slot: number,
+  records: ReadonlyMap<string, EndpointRecord>,
+): PoolPlan {
   const { balance, timeouts, connections, retries, passive, limits } = pool
   const endpoints: EndpointPlan[] = []
   for (const { id, address: configured } of pool.endpoints) {

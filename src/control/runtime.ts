@@ -6,21 +6,19 @@
  */
 import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import type { Problem } from '../config/problem.ts'
 import { diffSettings, type SettingsChange } from '../config/diff.ts'
 import { type ParsedConfig, parseConfig } from '../config/parse.ts'
+import type { Problem } from '../config/problem.ts'
 import type { Config, Settings } from '../config/schema.ts'
 import { formatAddress, isEveryInterface, type SocketAddress } from '../core/address.ts'
-import { ERROR_INDEX } from '../core/errors.ts'
 import { EndpointTable } from '../memory/endpoint-table.ts'
 import { KeyedTable } from '../memory/keyed-table.ts'
 import { createSharedMemory, type SharedMemory } from '../memory/shared-memory.ts'
 import { WorkerBoard } from '../memory/worker-board.ts'
 import * as channels from '../observe/channels.ts'
-import { errorCounter } from '../observe/counters.ts'
-import { HealthChecks, type HealthChange } from '../pool/health-checks.ts'
-import { defaultTokenFile } from '../service/state-directory.ts'
+import { type HealthChange, HealthChecks } from '../pool/health-checks.ts'
 import type { BalancerView, CallResult, EndpointState, EndpointView, ServiceCall } from '../service/protocol.ts'
+import { defaultTokenFile } from '../service/state-directory.ts'
 import { Applier, type ApplyResult, type EndpointEdit } from './apply.ts'
 import type {
   Balancer,
@@ -130,7 +128,8 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
         workers: this.#workers,
         health: this.#health,
         names: this.#names,
-        prepare: async ({ listeners }, held) => prepareListeners(listeners, held, this.#canShare && (await canSharePorts())),
+        prepare: async ({ listeners }, held) =>
+          prepareListeners(listeners, held, this.#canShare && (await canSharePorts())),
         onEndpoint: (record, what, detail, cause) => this.#endpointChanged(record, what, detail, cause),
         onChange: () => this.#changed(),
       },
@@ -147,13 +146,15 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   }
 
   async start(): Promise<StartReport> {
-    if (this.#state !== 'created') throw new StartError('STATE', `the balancer is ${this.#state}, it can be started once`)
+    if (this.#state !== 'created')
+      throw new StartError('STATE', `the balancer is ${this.#state}, it can be started once`)
     this.#state = 'starting'
     this.#startedAtMs = Date.now()
     try {
       const first = await this.#applier.first()
       try {
-        if (!first.ok) throw startErrorOf(first.problems)
+        if (!first.ok)
+          throw new StartError(first.code, first.problems.map(({ message }) => message).join('; '), first.problems)
         await this.#startWorkers()
       } finally {
         first.release()
@@ -162,6 +163,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       this.#throwIfStopped()
       this.#state = 'ready'
       this.#changed()
+      this.#service?.flush()
       return this.#startReport(first.version, first.warnings)
     } catch (error) {
       if (!this.#isEnding) {
@@ -214,13 +216,19 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     const { settings, plan } = this.#applier
     const { configFile, configHash } = this.#origin
     const byPool = new Map(Object.keys(settings.pools).map((name): [string, EndpointView[]] => [name, []]))
-    for (const record of this.#applier.records) for (const pool of record.pools) byPool.get(pool)?.push(this.#endpointView(record, pool))
+    for (const record of this.#applier.records)
+      for (const pool of record.pools) byPool.get(pool)?.push(this.#endpointView(record, pool))
     return {
       version: plan.version,
       product: this.#product,
       pid: process.pid,
       startedAtMs: this.#startedAtMs,
-      state: this.#state === 'ready' ? 'ready' : this.#state === 'created' || this.#state === 'starting' ? 'starting' : 'draining',
+      state:
+        this.#state === 'ready'
+          ? 'ready'
+          : this.#state === 'created' || this.#state === 'starting'
+            ? 'starting'
+            : 'draining',
       config: {
         file: configFile,
         hash: configHash,
@@ -235,7 +243,11 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
         port: address.kind === 'ip' ? address.port : null,
       })),
       routes: settings.routes.map(({ name, pool, match }) => ({ name, pool, summary: summaryOf(match) })),
-      pools: Object.entries(settings.pools).map(([name, { balance }]) => ({ name, picker: balance.name, endpoints: byPool.get(name)! })),
+      pools: Object.entries(settings.pools).map(([name, { balance }]) => ({
+        name,
+        picker: balance.name,
+        endpoints: byPool.get(name)!,
+      })),
     }
   }
 
@@ -244,14 +256,22 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     const wrong = wrongValue(change)
     if (wrong !== null) return refusal('bad-value', wrong)
     const pool = change.pool ?? null
-    const found = [...this.#applier.records].filter(({ id, pools }) => id === change.id && (pool === null || pools.includes(pool)))
+    const found = [...this.#applier.records].filter(
+      ({ id, pools }) => id === change.id && (pool === null || pools.includes(pool)),
+    )
     const record = found[0]
     if (record === undefined) {
-      return refusal('not-found', pool === null ? `there is no endpoint '${change.id}'` : `pool '${pool}' has no endpoint '${change.id}'`)
+      return refusal(
+        'not-found',
+        pool === null ? `there is no endpoint '${change.id}'` : `pool '${pool}' has no endpoint '${change.id}'`,
+      )
     }
     if (found.length > 1) {
       const pools = found.flatMap((each) => each.pools)
-      return refusal('ambiguous', `'${change.id}' stands for different endpoints in the pools ${pools.join(', ')}: name the pool`)
+      return refusal(
+        'ambiguous',
+        `'${change.id}' stands for different endpoints in the pools ${pools.join(', ')}: name the pool`,
+      )
     }
     const { weight, state } = change
     const { version, late } = await this.#applier.setEndpoint({
@@ -295,7 +315,10 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     this.#throwIfStopped()
     this.#health.start()
     this.#workers.start()
-    const isReady = await this.#workers.until(() => this.#workers.isReady() || this.#startFailure !== null || this.#isEnding, READY_MS)
+    const isReady = await this.#workers.until(
+      () => this.#workers.isReady() || this.#startFailure !== null || this.#isEnding,
+      READY_MS,
+    )
     this.#throwIfStopped()
     if (this.#startFailure !== null) throw this.#startFailure
     if (!isReady) throw new StartError('NOT_READY', `not every worker serves after ${READY_MS / 1000} s`)
@@ -313,9 +336,13 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
           this.#board.listenerConnections.giveBack(index)
           this.#addresses.giveBack(index)
         },
-        reconcile: () => this.#table.reconcile() + this.#board.listenerConnections.reconcile() + this.#addresses.reconcile(),
+        reconcile: () =>
+          this.#table.reconcile() + this.#board.listenerConnections.reconcile() + this.#addresses.reconcile(),
         onReady: (index, restarts) => {
-          this.#log(restarts === 0 ? 'debug' : 'info', 'worker', 'worker-ready', `worker ${index} serves`, { worker: index, restarts })
+          this.#log(restarts === 0 ? 'debug' : 'info', 'worker', 'worker-ready', `worker ${index} serves`, {
+            worker: index,
+            restarts,
+          })
           this.emit('worker-ready', { index, restarts })
         },
         onExit: (end) => this.#workerEnded(end),
@@ -327,7 +354,8 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
             this.#workers.replace(index, message)
           }
         },
-        onWarning: (index, message) => this.#log('warn', 'worker', 'worker-warning', `worker ${index}: ${message}`, { worker: index }),
+        onWarning: (index, message) =>
+          this.#log('warn', 'worker', 'worker-warning', `worker ${index}: ${message}`, { worker: index }),
         onTrouble: (event, message) => this.#log(event === 'worker-stuck' ? 'error' : 'warn', 'worker', event, message),
         onChange: () => this.#changed(),
       },
@@ -338,7 +366,8 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   /** A worker that died could not remove the file of its unix socket, and the next could not bind. */
   async #clearSockets(index: number): Promise<void> {
     if (index !== 0) return
-    for (const { address } of this.#applier.plan.listeners) if (address.kind === 'unix') await clearStaleSocket(address.path)
+    for (const { address } of this.#applier.plan.listeners)
+      if (address.kind === 'unix') await clearStaleSocket(address.path)
   }
 
   #workerEnded({ index, reason, detail, stack, connectionsLost, replacedInMs }: WorkerEnd): void {
@@ -347,15 +376,26 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     if (this.#state === 'starting') {
       this.#startFailure ??= new StartError('NOT_READY', `worker ${index} ended while it started: ${detail}`)
     }
-    const next = replacedInMs === null ? '' : replacedInMs === 0 ? ', it is replaced at once' : `, it is replaced in ${replacedInMs} ms`
-    this.#log(reason === 'killed' ? 'warn' : 'error', 'worker', 'worker-exit', `worker ${index} ended (${reason}): ${detail}${next}`, {
-      worker: index,
-      reason,
-      detail,
-      connectionsLost,
-      replacedInMs,
-      ...(stack === null ? {} : { stack }),
-    })
+    const next =
+      replacedInMs === null
+        ? ''
+        : replacedInMs === 0
+          ? ', it is replaced at once'
+          : `, it is replaced in ${replacedInMs} ms`
+    this.#log(
+      reason === 'killed' ? 'warn' : 'error',
+      'worker',
+      'worker-exit',
+      `worker ${index} ended (${reason}): ${detail}${next}`,
+      {
+        worker: index,
+        reason,
+        detail,
+        connectionsLost,
+        replacedInMs,
+        ...(stack === null ? {} : { stack }),
+      },
+    )
     this.emit('worker-exit', { index, reason, detail, connectionsLost, replacedInMs })
     if (replacedInMs === null) return
     channels.workerReplaced.publish(() => ({
@@ -398,16 +438,23 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       onCall: (call) => this.#call(call),
       onExit: (detail, replacedInMs) => {
         this.#adminUrl = null
-        this.#log('error', 'service', 'service-exit', `the service thread ended: ${detail}; it is replaced, traffic is not touched`, {
-          detail,
-          replacedInMs,
-        })
+        this.#log(
+          'error',
+          'service',
+          'service-exit',
+          `the service thread ended: ${detail}; it is replaced, traffic is not touched`,
+          {
+            detail,
+            replacedInMs,
+          },
+        )
       },
     })
     this.#service = service
     service.start()
     const timer = setTimeout(() => {
-      if (this.#service === service) this.#log('warn', 'service', 'admin-late', `the admin API does not listen after ${ADMIN_MS / 1000} s`)
+      if (this.#service === service)
+        this.#log('warn', 'service', 'admin-late', `the admin API does not listen after ${ADMIN_MS / 1000} s`)
       resolve()
     }, ADMIN_MS)
     // A stop does not wait for it.
@@ -420,7 +467,14 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     switch (call.name) {
       case 'set-endpoint': {
         const { pool, id, weight, state } = call
-        return callResult(await this.setEndpoint({ pool, id, ...(weight === undefined ? {} : { weight }), ...(state === undefined ? {} : { state }) }))
+        return callResult(
+          await this.setEndpoint({
+            pool,
+            id,
+            ...(weight === undefined ? {} : { weight }),
+            ...(state === undefined ? {} : { state }),
+          }),
+        )
       }
       case 'kill-worker':
         return callResult(await this.killWorker(call.index))
@@ -432,18 +486,38 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   async #reloadCall(): Promise<CallResult> {
     const { onReloadCall } = this.#options
     if (onReloadCall === undefined) {
-      return { ok: false, status: 409, title: 'there is nothing to reload', detail: 'This balancer was not started from a config file.' }
+      return {
+        ok: false,
+        status: 409,
+        title: 'there is nothing to reload',
+        detail: 'This balancer was not started from a config file.',
+      }
     }
     try {
       const result = await onReloadCall()
       if (result.ok) return { ok: true, version: result.version }
-      return { ok: false, status: 422, title: 'the config was refused, the one before is in force', detail: result.problems.map(textOf).join('\n') }
+      return {
+        ok: false,
+        status: 422,
+        title: 'the config was refused, the one before is in force',
+        detail: result.problems.map(textOf).join('\n'),
+      }
     } catch (error) {
-      return { ok: false, status: 500, title: 'the config could not be read', detail: error instanceof Error ? error.message : String(error) }
+      return {
+        ok: false,
+        status: 500,
+        title: 'the config could not be read',
+        detail: error instanceof Error ? error.message : String(error),
+      }
     }
   }
 
-  #adopted(before: Settings, origin: Origin, result: ApplyResult & { readonly ok: true }, startedAt: number): ReloadResult {
+  #adopted(
+    before: Settings,
+    origin: Origin,
+    result: ApplyResult & { readonly ok: true },
+    startedAt: number,
+  ): ReloadResult {
     const { settings } = this
     const changes = diffSettings(before, settings)
     const warnings = [...result.warnings, ...this.#restartWarnings(settings)]
@@ -466,7 +540,13 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
 
   #refuse(problems: readonly Problem[]): ReloadResult {
     this.#refusal = problems.filter(({ severity }) => severity === 'error').map(textOf)
-    this.#log('debug', 'apply', 'reload-refused', `the config was refused, the one before is in force: ${this.#refusal.join('; ')}`, { problems })
+    this.#log(
+      'debug',
+      'apply',
+      'reload-refused',
+      `the config was refused, the one before is in force: ${this.#refusal.join('; ')}`,
+      { problems },
+    )
     this.#changed()
     this.emit('reload-refused', { problems })
     this.#publishReload(false, this.#refusal, performance.now())
@@ -500,10 +580,15 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     const { sizes } = this.memory
     const warnings: string[] = []
     const workers = workerCount(settings, this.#canShare)
-    if (workers !== sizes.workers) warnings.push(`${workers} workers are configured and ${sizes.workers} run: a change takes effect at the next start`)
+    if (workers !== sizes.workers)
+      warnings.push(
+        `${workers} workers are configured and ${sizes.workers} run: a change takes effect at the next start`,
+      )
     for (const part of ['endpoints', 'addresses'] as const) {
       if (settings.memory[part] === sizes[part]) continue
-      warnings.push(`memory.${part} is ${settings.memory[part]} and there is room for ${sizes[part]}: a change takes effect at the next start`)
+      warnings.push(
+        `memory.${part} is ${settings.memory[part]} and there is room for ${sizes[part]}: a change takes effect at the next start`,
+      )
     }
     return warnings
   }
@@ -514,16 +599,26 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     const alone = plan.listeners.filter(({ reusePort }) => !reusePort)
     if (this.#workers.count > 1 && alone.length > 0) {
       const names = alone.map(({ name }) => `'${name}'`).join(', ')
-      warnings.push(`worker 0 alone listens on ${names}, which threads cannot share; ${this.#workers.count} workers are configured`)
+      warnings.push(
+        `worker 0 alone listens on ${names}, which threads cannot share; ${this.#workers.count} workers are configured`,
+      )
     }
     for (const record of this.#applier.records) {
-      if (record.address === null) warnings.push(`endpoint '${record.id}': ${this.#health.lastCheck(record.slot)?.detail ?? 'its name does not resolve'}`)
+      if (record.address === null)
+        warnings.push(
+          `endpoint '${record.id}': ${this.#health.lastCheck(record.slot)?.detail ?? 'its name does not resolve'}`,
+        )
     }
-    if (process.getuid?.() === 0) warnings.push('it runs as root, which it does not need: give it CAP_NET_BIND_SERVICE or a port above 1023')
+    if (process.getuid?.() === 0)
+      warnings.push('it runs as root, which it does not need: give it CAP_NET_BIND_SERVICE or a port above 1023')
     return {
       version,
       workers: this.#workers.count,
-      listeners: plan.listeners.map(({ name, address }) => ({ name, address, everyInterface: isEveryInterface(address) })),
+      listeners: plan.listeners.map(({ name, address }) => ({
+        name,
+        address,
+        everyInterface: isEveryInterface(address),
+      })),
       adminUrl: this.#adminUrl,
       warnings,
     }
@@ -531,21 +626,17 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
 
   async #stop(): Promise<StopReport> {
     const startedAt = performance.now()
-    const cutBefore = this.#cutByDeadline()
     const wasRunning = this.#state === 'ready' || this.#state === 'starting'
     this.#state = wasRunning ? 'draining' : 'stopped'
+    let cutOff = 0
     if (wasRunning) {
       this.#changed()
       this.#service?.flush()
-      await this.#workers.stop(() => this.#stopAt)
+      cutOff = await this.#workers.stop(() => this.#stopAt)
       await this.#teardown()
       this.#state = 'stopped'
     }
-    return { cutOff: this.#cutByDeadline() - cutBefore + this.#lostAtStop, tookMs: Math.round(performance.now() - startedAt) }
-  }
-
-  #cutByDeadline(): number {
-    return this.#board.counterTotal(errorCounter(ERROR_INDEX.EK_DRAIN_DEADLINE))
+    return { cutOff: cutOff + this.#lostAtStop, tookMs: Math.round(performance.now() - startedAt) }
   }
 
   async #teardown(): Promise<void> {
@@ -563,14 +654,26 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     const record = this.#applier.bySlot(slot)
     if (record === null) return
     const isFit = this.#table.fitness[slot] === 0
-    const words = { healthy: 'is healthy', unhealthy: 'is unhealthy', passive: 'is set aside', 'passive-cleared': 'is used again' }[kind]
+    const words = {
+      healthy: 'is healthy',
+      unhealthy: 'is unhealthy',
+      passive: 'is set aside',
+      'passive-cleared': 'is used again',
+    }[kind]
     const level = kind === 'unhealthy' || kind === 'passive' ? 'warn' : 'info'
-    this.#log(level, 'health', `endpoint-${kind}`, `endpoint '${record.id}' (${record.pools.join(', ')}) ${words}: ${detail}`, {
-      endpoint: record.id,
-      pools: record.pools,
-      detail,
-    })
-    if ((kind === 'passive' || kind === 'unhealthy') && record.configured.kind === 'ip') this.#names.ask(record.configured.host)
+    this.#log(
+      level,
+      'health',
+      `endpoint-${kind}`,
+      `endpoint '${record.id}' (${record.pools.join(', ')}) ${words}: ${detail}`,
+      {
+        endpoint: record.id,
+        pools: record.pools,
+        detail,
+      },
+    )
+    if ((kind === 'passive' || kind === 'unhealthy') && record.configured.kind === 'ip')
+      this.#names.ask(record.configured.host)
     this.emit('endpoint-changed', { id: record.id, pools: record.pools, slot, what: 'health', isFit, detail })
     const cause = kind === 'passive' || kind === 'passive-cleared' ? 'passive' : 'check'
     this.#publishEndpoint(record, cause, isFit ? 'fit' : 'unfit', detail)
@@ -578,19 +681,38 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   }
 
   #endpointChanged(record: EndpointRecord, what: EndpointEdit, detail: string, cause: 'admin' | 'config'): void {
-    this.#log('info', 'apply', `endpoint-${what}`, `endpoint '${record.id}' (${record.pools.join(', ')}) ${what}: ${detail}`, {
-      endpoint: record.id,
-      pools: record.pools,
-      detail,
-    })
+    this.#log(
+      'info',
+      'apply',
+      `endpoint-${what}`,
+      `endpoint '${record.id}' (${record.pools.join(', ')}) ${what}: ${detail}`,
+      {
+        endpoint: record.id,
+        pools: record.pools,
+        detail,
+      },
+    )
     const isFit = what !== 'removed' && this.#table.fitness[record.slot] === 0
     this.emit('endpoint-changed', { id: record.id, pools: record.pools, slot: record.slot, what, isFit, detail })
     if (what !== 'address') this.#publishEndpoint(record, cause, what, detail)
     this.#changed()
   }
 
-  #publishEndpoint(record: EndpointRecord, cause: channels.EndpointChanged['cause'], change: channels.EndpointChanged['change'], detail: string): void {
-    for (const pool of record.pools) channels.endpointChanged.publish(() => ({ balancer: this.#name, pool, endpoint: record.id, cause, change, detail }))
+  #publishEndpoint(
+    record: EndpointRecord,
+    cause: channels.EndpointChanged['cause'],
+    change: channels.EndpointChanged['change'],
+    detail: string,
+  ): void {
+    for (const pool of record.pools)
+      channels.endpointChanged.publish(() => ({
+        balancer: this.#name,
+        pool,
+        endpoint: record.id,
+        cause,
+        change,
+        detail,
+      }))
   }
 
   #nameChanged(host: string): void {
@@ -612,14 +734,28 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   #endpointView(record: EndpointRecord, pool: string): EndpointView {
     const { id, slot, generation, address, configured, zones, state } = record
     const lastCheck = this.#health.lastCheck(slot)
-    return { id, slot, generation, address: formatAddress(address ?? configured), zone: zones.get(pool) ?? null, state, lastCheck }
+    return {
+      id,
+      slot,
+      generation,
+      address: formatAddress(address ?? configured),
+      zone: zones.get(pool) ?? null,
+      state,
+      lastCheck,
+    }
   }
 
   #changed(): void {
     this.#service?.send(() => this.view())
   }
 
-  #log(level: LogLevel, component: LogRecord['component'], event: string, message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  #log(
+    level: LogLevel,
+    component: LogRecord['component'],
+    event: string,
+    message: string,
+    fields: Readonly<Record<string, unknown>> = {},
+  ): void {
     if (this.listenerCount('log') === 0) return
     this.emit('log', { ...fields, level, time: new Date().toISOString(), component, event, message })
   }
@@ -628,17 +764,17 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
 /** Settings as `parseConfig` and `loadConfig` give them are frozen and have read addresses; a config never has. */
 function readSettings(config: Config | Settings): ParsedConfig {
   const first = (config as { listeners?: readonly unknown[] } | null)?.listeners?.[0]
-  const isSettings = typeof first === 'object' && first !== null && 'address' in first && Object.isFrozen(config) && Object.isFrozen(first)
+  const isSettings =
+    typeof first === 'object' &&
+    first !== null &&
+    'address' in first &&
+    Object.isFrozen(config) &&
+    Object.isFrozen(first)
   return isSettings ? { settings: config as Settings, warnings: [] } : parseConfig(config)
 }
 
 function hashOf(settings: Settings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12)
-}
-
-function startErrorOf(problems: readonly Problem[]): StartError {
-  const code = /\((E[A-Z]+)\)/.exec(problems[0]?.message ?? '')?.[1] ?? 'CONFIG'
-  return new StartError(code, problems.map(({ message }) => message).join('; '), problems)
 }
 
 function summaryOf({ listener, hosts, paths, methods, headers }: Settings['routes'][number]['match']): string {
@@ -656,8 +792,10 @@ const STATES: ReadonlySet<EndpointState> = new Set(['active', 'draining', 'maint
 
 function wrongValue({ weight, state }: EndpointChange): string | null {
   if (weight === undefined && state === undefined) return 'nothing to change: give a weight or a state'
-  if (weight !== undefined && !(weight >= 0 && weight <= 1_000_000)) return `the weight must be 0 to 1000000, not ${weight}`
-  if (state !== undefined && !STATES.has(state)) return `the state must be active, draining or maintenance, not ${String(state)}`
+  if (weight !== undefined && !(weight >= 0 && weight <= 1_000_000))
+    return `the weight must be 0 to 1000000, not ${weight}`
+  if (state !== undefined && !STATES.has(state))
+    return `the state must be active, draining or maintenance, not ${String(state)}`
   return null
 }
 

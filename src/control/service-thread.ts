@@ -1,6 +1,13 @@
 /** Supervision of the service thread: spawned and replaced like a worker, but its death never touches traffic. */
 import { Worker } from 'node:worker_threads'
-import type { BalancerView, CallResult, ServiceBoot, ServiceCall, ServiceCommand, ServiceEvent } from '../service/protocol.ts'
+import type {
+  BalancerView,
+  CallResult,
+  ServiceBoot,
+  ServiceCall,
+  ServiceCommand,
+  ServiceEvent,
+} from '../service/protocol.ts'
 import { RestartDelay } from './restart-delay.ts'
 
 /** A change is sent after this, together with whatever changes meanwhile. */

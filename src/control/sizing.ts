@@ -15,7 +15,11 @@ const MIB = 1024 * 1024
 const SHARING_PLATFORMS: ReadonlySet<string> = new Set(['linux', 'freebsd', 'dragonfly', 'sunos', 'aix'])
 
 /** May several workers listen on one port? The option first, then `EVENKEEL_NO_REUSEPORT=1`, then the platform. */
-export function maySharePorts(option: boolean | undefined, env: NodeJS.ProcessEnv = process.env, platform: string = process.platform): boolean {
+export function maySharePorts(
+  option: boolean | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+  platform: string = process.platform,
+): boolean {
   if (option !== undefined) return option
   return env['EVENKEEL_NO_REUSEPORT'] !== '1' && SHARING_PLATFORMS.has(platform)
 }

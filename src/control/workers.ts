@@ -25,6 +25,7 @@ const RECONCILE_EVERY_MS = 100
 const RECONCILE_FOR_MS = 2000
 /** `terminate` ends any JavaScript; what is left after this hangs in native code. */
 const TERMINATE_MS = 5000
+const CUT_AFTER_MS = 50
 /** What a worker may take beyond its drain deadline to say that it is done. */
 const DRAIN_GRACE_MS = 1000
 
@@ -166,7 +167,9 @@ export class Workers {
   late(version: number): number[] {
     const { board } = this.#deps
     return this.#seats
-      .filter(({ worker, state, index }) => worker !== null && state === 'running' && board.acknowledged(index) < version)
+      .filter(
+        ({ worker, state, index }) => worker !== null && state === 'running' && board.acknowledged(index) < version,
+      )
       .map(({ index }) => index)
   }
 
@@ -185,13 +188,17 @@ export class Workers {
   isListening(listeners: readonly { readonly name: string; readonly reusePort: boolean }[]): boolean {
     return this.#seats.every(
       ({ worker, state, index, listening }) =>
-        worker === null || state !== 'running' || listeners.every(({ name, reusePort }) => (!reusePort && index > 0) || listening.has(name)),
+        worker === null ||
+        state !== 'running' ||
+        listeners.every(({ name, reusePort }) => (!reusePort && index > 0) || listening.has(name)),
     )
   }
 
   /** Failures to listen that workers have told of and not overcome since. */
   listenFailures(): { readonly index: number; readonly failure: ListenFailure }[] {
-    return this.#seats.flatMap(({ index, listenFailed }) => [...listenFailed.values()].map((failure) => ({ index, failure })))
+    return this.#seats.flatMap(({ index, listenFailed }) =>
+      [...listenFailed.values()].map((failure) => ({ index, failure })),
+    )
   }
 
   /** A plan changed these listeners: what was heard of them is void. */
@@ -238,25 +245,33 @@ export class Workers {
   }
 
   /**
-   * Ends all of them: they stop accepting and finish what runs; those that are not done at the deadline (`performance.now()`) are
-   * ended. The deadline is asked again whenever `poke` is called, so that a second call can shorten the first.
+   * Ends all of them: they stop accepting and finish what runs; what is not done at the deadline (`performance.now()`) is cut off.
+   * The deadline is asked again whenever `poke` is called, so that a second call can shorten the first. Resolves with the
+   * number of exchanges and tunnels that were cut off.
    */
-  async stop(deadlineAt: () => number): Promise<void> {
+  async stop(deadlineAt: () => number): Promise<number> {
     this.#isStopping = true
     for (const seat of this.#seats) {
       if (seat.startTimer !== null) clearTimeout(seat.startTimer)
       seat.startTimer = null
       if (seat.worker !== null && seat.state !== 'starting') this.#setState(seat, 'draining')
     }
-    let isOver = false
-    while (!isOver) {
+    let cutOff = 0
+    for (let isOver = false; !isOver; ) {
       const told = deadlineAt()
       const leftMs = Math.max(0, told - performance.now())
-      this.broadcast({ type: 'drain', deadlineMs: leftMs })
-      await this.until(() => this.#isDrained() || deadlineAt() < told, leftMs + DRAIN_GRACE_MS)
-      isOver = this.#isDrained() || performance.now() >= deadlineAt() + DRAIN_GRACE_MS - 1
+      // Workers cut a little later than the deadline, so that what they cut can be counted here before.
+      this.broadcast({ type: 'drain', deadlineMs: leftMs + CUT_AFTER_MS })
+      await this.until(() => this.#isDrained() || deadlineAt() < told, leftMs)
+      isOver = this.#isDrained() || (deadlineAt() === told && performance.now() >= told - 1)
+    }
+    if (!this.#isDrained()) {
+      const { board } = this.#deps
+      cutOff = board.counterTotal(Counter.EXCHANGES_OPEN) + board.counterTotal(Counter.TUNNELS_OPEN)
+      await this.until(() => this.#isDrained(), CUT_AFTER_MS + DRAIN_GRACE_MS)
     }
     await this.abort()
+    return cutOff
   }
 
   /** Ends all of them at once. Bounded: a thread stuck in native code is left behind, with an error. */
@@ -287,7 +302,9 @@ export class Workers {
     const { board } = this.#deps
     const boot = this.#deps.boot(seat.index)
     seat.bootVersion = boot.plan.version
-    seat.expected = new Set(boot.plan.listeners.filter(({ reusePort }) => reusePort || seat.index === 0).map(({ name }) => name))
+    seat.expected = new Set(
+      boot.plan.listeners.filter(({ reusePort }) => reusePort || seat.index === 0).map(({ name }) => name),
+    )
     seat.listening.clear()
     seat.listenFailed.clear()
     seat.intent = null
@@ -369,7 +386,10 @@ export class Workers {
     seat.intent ??= intent
     if (seat.killTimer !== null) clearTimeout(seat.killTimer)
     seat.killTimer = setTimeout(() => {
-      this.#deps.onTrouble('worker-stuck', `worker ${seat.index} did not end within ${TERMINATE_MS / 1000} s: it hangs in native code, restart the process`)
+      this.#deps.onTrouble(
+        'worker-stuck',
+        `worker ${seat.index} did not end within ${TERMINATE_MS / 1000} s: it hangs in native code, restart the process`,
+      )
     }, TERMINATE_MS)
     void worker.terminate()
   }
@@ -387,7 +407,8 @@ export class Workers {
     for (const index of OPEN_COUNTERS) counters[index] = 0
     board.setState(seat.index, WorkerState.ABSENT)
     // Asked to crash, it does so by an error; asked to stop, it ends with a code: the intent says more than either.
-    const cause = seat.intent ?? seat.error ?? { reason: 'exit' as const, detail: `it ended by itself with code ${code}` }
+    const cause = seat.intent ??
+      seat.error ?? { reason: 'exit' as const, detail: `it ended by itself with code ${code}` }
     const stack = seat.intent === null ? (seat.error?.stack ?? null) : null
     seat.lastExit = `${cause.reason}: ${cause.detail}`
     let replacedInMs: number | null = null
@@ -400,7 +421,14 @@ export class Workers {
       seat.startTimer = setTimeout(() => void this.#spawn(seat), replacedInMs)
       this.#reconcileForAWhile()
     }
-    this.#deps.onExit({ index: seat.index, reason: cause.reason, detail: cause.detail, stack, connectionsLost, replacedInMs })
+    this.#deps.onExit({
+      index: seat.index,
+      reason: cause.reason,
+      detail: cause.detail,
+      stack,
+      connectionsLost,
+      replacedInMs,
+    })
     this.poke()
   }
 
@@ -408,7 +436,8 @@ export class Workers {
     this.#reconcileUntil = performance.now() + RECONCILE_FOR_MS
     this.#reconcileTimer ??= setInterval(() => {
       const corrected = this.#deps.reconcile()
-      if (corrected > 0) this.#deps.onTrouble('counts-corrected', `${corrected} shared counts were corrected after a worker's death`)
+      if (corrected > 0)
+        this.#deps.onTrouble('counts-corrected', `${corrected} shared counts were corrected after a worker's death`)
       if (performance.now() < this.#reconcileUntil || this.#reconcileTimer === null) return
       clearInterval(this.#reconcileTimer)
       this.#reconcileTimer = null

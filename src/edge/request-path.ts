@@ -16,7 +16,7 @@
  * Steps 3 to 7 run without a pause within the event that completed the head, while the parser's view of it is valid.
  */
 import { ERROR_INDEX } from '../core/errors.ts'
-import { FieldId } from '../http1/fields.ts'
+import { FieldFlag, FieldId, IS_HOP } from '../http1/fields.ts'
 import { Framing, MethodId, type RequestHead, TargetFlag } from '../http1/head.ts'
 import { normalPath } from '../http1/target.ts'
 import { writeRequestHead } from '../http1/write-request.ts'
@@ -84,23 +84,47 @@ function refusalOf(context: WorkerContext, exchange: Exchange, head: RequestHead
   const { bodyBytes } = exchange.downstream.listener.plan.limits
   if (bodyBytes > 0 && head.framing === Framing.LENGTH && head.contentLength > bodyBytes)
     return ERROR_INDEX.EK_BODY_TOO_LARGE
-  if (!head.regular && isLoop(head, context.identity.via)) return ERROR_INDEX.EK_LOOP
+  if (head.regular) return -1
+  if (isLoop(head, context.identity.via)) return ERROR_INDEX.EK_LOOP
+  if (hidesAny(head, exchange.downstream.listener.routes.headerNames)) return ERROR_INDEX.EK_BAD_CONNECTION
   return -1
+}
+
+/** Does Connection name a field that routes match on? It would choose the way and then be cut off. */
+function hidesAny(head: RequestHead, names: readonly string[]): boolean {
+  for (const name of names)
+    for (let i = head.find(name); i >= 0; i = head.find(name, i + 1))
+      if ((head.flags[i]! & FieldFlag.HOP) !== 0 && IS_HOP[head.id[i]!] !== 1) return true
+  return false
 }
 
 /** The fields of this hop that we write ourselves, in their one normal form. */
 function hopFields(exchange: Exchange, head: RequestHead): string {
-  let text = ''
-  if (head.framing === Framing.CHUNKED) text = 'transfer-encoding: chunked\r\n'
-  if (head.regular) return text
-  if (head.upgrade) {
-    exchange.upgrade = head.value(head.find('upgrade'))
-    text += `connection: upgrade\r\nupgrade: ${exchange.upgrade}\r\n`
-  }
+  const framing = head.framing === Framing.CHUNKED ? 'transfer-encoding: chunked\r\n' : ''
+  if (head.regular) return framing
+  if (head.upgrade) exchange.upgrade = offeredProtocols(head)
+  const takesTrailers = acceptsTrailers(head)
+  const options = exchange.upgrade === '' ? 'te' : takesTrailers ? 'upgrade, te' : 'upgrade'
+  let text = framing
+  if (exchange.upgrade !== '' || takesTrailers) text += `connection: ${options}\r\n`
+  if (exchange.upgrade !== '') text += `upgrade: ${exchange.upgrade}\r\n`
+  return takesTrailers ? `${text}te: trailers\r\n` : text
+}
+
+/** What the client offers to switch to. Not h2c: the requests inside would go past routes, limits and logs. */
+function offeredProtocols(head: RequestHead): string {
+  const offered: string[] = []
   for (let i = 0; i < head.count; i++)
-    if (head.id[i] === FieldId.TE && /(?:^|,)\s*trailers\s*(?:,|$)/i.test(head.value(i))) {
-      text += `${head.upgrade ? '' : 'connection: te\r\n'}te: trailers\r\n`
-      break
-    }
-  return text
+    if (head.id[i] === FieldId.UPGRADE)
+      for (const protocol of head.value(i).split(',')) {
+        const name = protocol.trim()
+        if (name !== '' && name.toLowerCase() !== 'h2c') offered.push(name)
+      }
+  return offered.join(', ')
+}
+
+function acceptsTrailers(head: RequestHead): boolean {
+  for (let i = 0; i < head.count; i++)
+    if (head.id[i] === FieldId.TE && /(?:^|,)\s*trailers\s*(?:,|$)/i.test(head.value(i))) return true
+  return false
 }

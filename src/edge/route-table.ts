@@ -23,6 +23,8 @@ interface CompiledRoute extends Route {
 }
 
 export class RouteTable {
+  /** In lower case: every field that some route looks at. */
+  readonly headerNames: readonly string[]
   readonly #routes: readonly CompiledRoute[]
 
   /** `listener`: only routes for it or for any listener are kept. */
@@ -32,6 +34,7 @@ export class RouteTable {
       if (pool === undefined || (plan.match.listener !== undefined && plan.match.listener !== listener)) return []
       return [compile(plan, pool)]
     })
+    this.headerNames = [...new Set(this.#routes.flatMap(({ headers }) => headers.map(({ name }) => name)))]
   }
 
   match(head: RequestHead): Route | null {

@@ -30,6 +30,7 @@ export interface ChunkedLimits {
 
 /** Leading zeros included. Fewer than 2^60 is not fewer than 2^53, so the value is bounded as well. */
 const MOST_SIZE_DIGITS = 15
+/** Of one chunk, behind the first semicolon. */
 const MOST_EXTENSION_BYTES = 256
 /**
  * How many bytes of chunk lines, beyond 16 + 2 × size for each chunk, a body may hold: without it a body of bytes one
@@ -182,7 +183,7 @@ export class ChunkedDecoder implements FieldRules {
    */
   #extension(byte: number): number {
     this.#lineBytes++
-    if (++this.#extensionBytes > MOST_EXTENSION_BYTES) return this.#broken(EK_BAD_CHUNK_EXTENSION)
+    if (++this.#extensionBytes > MOST_EXTENSION_BYTES && byte !== CR) return this.#broken(EK_BAD_CHUNK_EXTENSION)
     switch (this.#at) {
       case At.BEFORE_SEMICOLON:
         if (isWhiteSpace(byte)) return At.BEFORE_SEMICOLON

@@ -219,7 +219,8 @@ export class HealthChecks {
     const before = watched.endpoint
     const wasChecked = isChecked(before)
     watched.endpoint = endpoint
-    if (before.health !== endpoint.health || before.authority !== endpoint.authority) watched.request = requestOf(endpoint)
+    if (before.health !== endpoint.health || before.authority !== endpoint.authority)
+      watched.request = requestOf(endpoint)
     const isElsewhere = !isSameAddress(before.address, endpoint.address)
     if (isElsewhere || (wasChecked && !isChecked(endpoint))) {
       this.#cancel(watched)
@@ -302,9 +303,16 @@ export class HealthChecks {
         known[slot] = 1
         this.#notePassive(watched)
       }
-      if (!isChecked(watched.endpoint) && Date.now() - this.#deps.table.passiveSince[slot]! >= watched.endpoint.holdMs) {
+      if (
+        !isChecked(watched.endpoint) &&
+        Date.now() - this.#deps.table.passiveSince[slot]! >= watched.endpoint.holdMs
+      ) {
         this.#clearPassive(watched)
-        this.#deps.onChange({ slot, kind: 'passive-cleared', detail: `${watched.endpoint.holdMs} ms passed since its connects failed` })
+        this.#deps.onChange({
+          slot,
+          kind: 'passive-cleared',
+          detail: `${watched.endpoint.holdMs} ms passed since its connects failed`,
+        })
       }
     }
   }
@@ -358,7 +366,10 @@ export class HealthChecks {
     const now = performance.now()
     // Lateness of which no tick has told yet: this callback may run before the tick that is overdue.
     const isLate = running.sawLate || now - this.#lastTickAt - TICK_MS > LATE_MS
-    if (outcome.kind === 'local' || (outcome.kind === 'failure' && outcome.isAbrupt && isLate && watched.voidCount < MAX_VOID)) {
+    if (
+      outcome.kind === 'local' ||
+      (outcome.kind === 'failure' && outcome.isAbrupt && isLate && watched.voidCount < MAX_VOID)
+    ) {
       this.#void(running, outcome, now)
       return
     }
@@ -391,7 +402,8 @@ export class HealthChecks {
     const { watched } = running
     const { slot, generation, health } = watched.endpoint
     const rule = health!
-    const isGood = outcome.kind === 'answer' && rule.statuses.some(({ from, to }) => outcome.status >= from && outcome.status <= to)
+    const isGood =
+      outcome.kind === 'answer' && rule.statuses.some(({ from, to }) => outcome.status >= from && outcome.status <= to)
     const detail =
       outcome.kind === 'failure'
         ? outcome.detail
@@ -454,7 +466,8 @@ function isChecked(endpoint: CheckedEndpoint): boolean {
 
 function isSameAddress(a: SocketAddress | null, b: SocketAddress | null): boolean {
   if (a === null || b === null) return a === b
-  if (a.kind === 'unix' || b.kind === 'unix') return a.kind === b.kind && 'path' in a && 'path' in b && a.path === b.path
+  if (a.kind === 'unix' || b.kind === 'unix')
+    return a.kind === b.kind && 'path' in a && 'path' in b && a.path === b.path
   return a.host === b.host && a.port === b.port
 }
 

@@ -127,7 +127,10 @@ test('no more than two lookups run at once, and one that hangs holds up nobody b
   await names.settled(100)
   assert.ok(performance.now() - startedAt < 1000)
   assert.equal(most, 2)
-  assert.deepEqual(['a', 'b', 'c', 'd', 'dead'].map((host) => names.get(host).address), ['10.0.0.1', '10.0.0.1', '10.0.0.1', '10.0.0.1', null])
+  assert.deepEqual(
+    ['a', 'b', 'c', 'd', 'dead'].map((host) => names.get(host).address),
+    ['10.0.0.1', '10.0.0.1', '10.0.0.1', '10.0.0.1', null],
+  )
   names.stop()
   hang.resolve(['10.0.0.9'])
 })
@@ -145,7 +148,9 @@ test('nothing is called after stop', async () => {
   assert.deepEqual(changes, [])
 })
 
-function mockedNow(context: { readonly mock: { method(object: object, name: string, fn: () => number): unknown } }): { now: number } {
+function mockedNow(context: { readonly mock: { method(object: object, name: string, fn: () => number): unknown } }): {
+  now: number
+} {
   const clock = { now: 1000 }
   context.mock.method(performance, 'now', () => clock.now)
   return clock

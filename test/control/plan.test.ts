@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseConfig } from '../../src/config/parse.ts'
 import type { Config, Settings } from '../../src/config/schema.ts'
-import { type EndpointOverlay, endpointKey, type ListenAddress, type PlanDraft, Planner } from '../../src/control/plan.ts'
+import {
+  type EndpointOverlay,
+  endpointKey,
+  type ListenAddress,
+  type PlanDraft,
+  Planner,
+} from '../../src/control/plan.ts'
 import { EndpointTable, Fitness } from '../../src/memory/endpoint-table.ts'
 import { createSharedMemory } from '../../src/memory/shared-memory.ts'
 import { WorkerBoard } from '../../src/memory/worker-board.ts'
@@ -22,9 +28,20 @@ function settingsOf(pools: Config['pools'], more: Partial<Config> = {}): Setting
 function bench(endpoints = 16): {
   readonly table: EndpointTable
   readonly planner: Planner
-  draft(settings: Settings, overlay?: ReadonlyMap<string, EndpointOverlay>, names?: Readonly<Record<string, string>>): ReturnType<Planner['draft']>
+  draft(
+    settings: Settings,
+    overlay?: ReadonlyMap<string, EndpointOverlay>,
+    names?: Readonly<Record<string, string>>,
+  ): ReturnType<Planner['draft']>
 } {
-  const memory = createSharedMemory({ endpoints, workers: 2, pools: 4, listeners: 4, addresses: 1024, workerCounters: 8 })
+  const memory = createSharedMemory({
+    endpoints,
+    workers: 2,
+    pools: 4,
+    listeners: 4,
+    addresses: 1024,
+    workerCounters: 8,
+  })
   const table = new EndpointTable(memory)
   const planner = new Planner(memory, table, new WorkerBoard(memory))
   return {
@@ -50,22 +67,35 @@ test('a plan carries everything that workers need, and rows that are theirs alon
   const settings = settingsOf({
     web: {
       balance: { picker: 'p2c' },
-      endpoints: ['http://127.0.0.1:1', { url: 'http://[::1]:2', weight: 3, zone: 'a', maxConnections: 7 }, 'unix:/run/app.sock'],
+      endpoints: [
+        'http://127.0.0.1:1',
+        { url: 'http://[::1]:2', weight: 3, zone: 'a', maxConnections: 7 },
+        'unix:/run/app.sock',
+      ],
       connections: { max: 5 },
     },
   })
   const { plan, records, commit } = drafted(draft(settings))
   commit(1)
   const [web] = plan.pools
-  assert.deepEqual(web?.endpoints.map(({ id, address, zone }) => ({ id, address, zone })), [
-    { id: '127.0.0.1:1', address: { kind: 'ip', host: '127.0.0.1', port: 1, ipv6Only: false }, zone: null },
-    { id: '[::1]:2', address: { kind: 'ip', host: '::1', port: 2, ipv6Only: false }, zone: 'a' },
-    { id: '/run/app.sock', address: { kind: 'unix', path: '/run/app.sock' }, zone: null },
-  ])
+  assert.deepEqual(
+    web?.endpoints.map(({ id, address, zone }) => ({ id, address, zone })),
+    [
+      { id: '127.0.0.1:1', address: { kind: 'ip', host: '127.0.0.1', port: 1, ipv6Only: false }, zone: null },
+      { id: '[::1]:2', address: { kind: 'ip', host: '::1', port: 2, ipv6Only: false }, zone: 'a' },
+      { id: '/run/app.sock', address: { kind: 'unix', path: '/run/app.sock' }, zone: null },
+    ],
+  )
   assert.equal(new Set(web.endpoints.map(({ slot }) => slot)).size, 3)
   assert.deepEqual(web.picker, { name: 'p2c', options: {} })
-  assert.deepEqual(records.map(({ slot }) => table.weight[slot]), [1, 3, 1])
-  assert.deepEqual(records.map(({ slot }) => table.maxConnections[slot]), [5, 7, 5])
+  assert.deepEqual(
+    records.map(({ slot }) => table.weight[slot]),
+    [1, 3, 1],
+  )
+  assert.deepEqual(
+    records.map(({ slot }) => table.maxConnections[slot]),
+    [5, 7, 5],
+  )
   assert.deepEqual(structuredClone(plan), plan, 'plain data')
 })
 
@@ -75,7 +105,9 @@ test('the row of an endpoint outlives edits of its settings and a move to anothe
   before.commit(1)
   const { slot, generation } = before.records[0]!
   table.record(0, slot, generation, 200, 5, 1, 1)
-  const after = drafted(draft(settingsOf({ a: { endpoints: [] }, b: { endpoints: [{ url: 'http://127.0.0.1:1', weight: 4 }] } })))
+  const after = drafted(
+    draft(settingsOf({ a: { endpoints: [] }, b: { endpoints: [{ url: 'http://127.0.0.1:1', weight: 4 }] } })),
+  )
   after.commit(2)
   assert.deepEqual([after.records[0]!.slot, after.records[0]!.generation], [slot, generation])
   assert.equal(table.weight[slot], 4)
@@ -93,11 +125,18 @@ test('the same id at another address is another endpoint', () => {
 
 test('one endpoint in two pools has one row; where the pools contradict each other it is a problem with a way out', () => {
   const { draft } = bench()
-  const { plan, records } = drafted(draft(settingsOf({ a: { endpoints: ['http://127.0.0.1:1'] }, b: { endpoints: ['http://127.0.0.1:1'] } })))
+  const { plan, records } = drafted(
+    draft(settingsOf({ a: { endpoints: ['http://127.0.0.1:1'] }, b: { endpoints: ['http://127.0.0.1:1'] } })),
+  )
   assert.equal(records.length, 1)
   assert.deepEqual(records[0]!.pools, ['a', 'b'])
   assert.equal(plan.pools[0]!.endpoints[0]!.slot, plan.pools[1]!.endpoints[0]!.slot)
-  const contrary = draft(settingsOf({ a: { endpoints: ['http://127.0.0.1:1'] }, b: { endpoints: [{ url: 'http://127.0.0.1:1', weight: 2 }] } }))
+  const contrary = draft(
+    settingsOf({
+      a: { endpoints: ['http://127.0.0.1:1'] },
+      b: { endpoints: [{ url: 'http://127.0.0.1:1', weight: 2 }] },
+    }),
+  )
   assert.equal(contrary.ok, false)
   if (contrary.ok) return
   assert.equal(contrary.problems[0]?.path, 'pools.b.endpoints[127.0.0.1:1].weight')
@@ -123,17 +162,27 @@ test('an endpoint whose name does not resolve has a row and is in no plan', () =
   const settings = settingsOf({ a: { endpoints: ['http://app.internal:1', 'http://127.0.0.1:2'] } })
   const before = drafted(draft(settings))
   before.commit(1)
-  assert.deepEqual(before.plan.pools[0]!.endpoints.map(({ id }) => id), ['127.0.0.1:2'])
+  assert.deepEqual(
+    before.plan.pools[0]!.endpoints.map(({ id }) => id),
+    ['127.0.0.1:2'],
+  )
   assert.equal(before.records[0]!.address, null)
   const after = drafted(draft(settings, new Map(), { 'app.internal': '10.0.0.1' }))
   after.commit(2)
-  assert.deepEqual(after.plan.pools[0]!.endpoints[0]!.address, { kind: 'ip', host: '10.0.0.1', port: 1, ipv6Only: false })
+  assert.deepEqual(after.plan.pools[0]!.endpoints[0]!.address, {
+    kind: 'ip',
+    host: '10.0.0.1',
+    port: 1,
+    ipv6Only: false,
+  })
   assert.equal(after.records[0]!.slot, before.records[0]!.slot)
 })
 
 test('what was changed by hand lies over what the file says', () => {
   const { draft, table } = bench()
-  const settings = settingsOf({ a: { endpoints: [{ url: 'http://127.0.0.1:1', state: 'draining' }, 'http://127.0.0.1:2'] } })
+  const settings = settingsOf({
+    a: { endpoints: [{ url: 'http://127.0.0.1:1', state: 'draining' }, 'http://127.0.0.1:2'] },
+  })
   const [one, two] = settings.pools['a']!.endpoints
   const overlay = new Map<string, EndpointOverlay>([
     [endpointKey(one!), { state: 'active' }],
@@ -141,10 +190,19 @@ test('what was changed by hand lies over what the file says', () => {
   ])
   const plain = drafted(draft(settings))
   plain.commit(1)
-  assert.deepEqual(plain.records.map(({ slot }) => table.fitness[slot]), [Fitness.DRAINING, 0])
+  assert.deepEqual(
+    plain.records.map(({ slot }) => table.fitness[slot]),
+    [Fitness.DRAINING, 0],
+  )
   const { commit, records } = drafted(draft(settings, overlay))
   commit(2)
-  assert.deepEqual(records.map(({ slot }) => [table.fitness[slot], table.weight[slot]]), [[0, 1], [Fitness.MAINTENANCE, 9]])
+  assert.deepEqual(
+    records.map(({ slot }) => [table.fitness[slot], table.weight[slot]]),
+    [
+      [0, 1],
+      [Fitness.MAINTENANCE, 9],
+    ],
+  )
 })
 
 test('states never touch what health checks say', () => {

@@ -25,7 +25,7 @@ test('auto takes one worker where more could not listen; a number is what it say
   assert.equal(workerCount(settings(3, 'unix:/run/a.sock'), false), 3)
 })
 
-test('a worker\'s heap has a floor and a ceiling', () => {
+test("a worker's heap has a floor and a ceiling", () => {
   assert.equal(workerHeapMb(10_000), 256)
   assert.ok(workerHeapMb(1) <= 4096)
 })

@@ -4,7 +4,11 @@ import fc from 'fast-check'
 import { numberedSlots, type Slot, SlotBook } from '../../src/control/slots.ts'
 
 /** A table of `size` rows, some of which somebody holds. */
-function book(size: number): { readonly book: SlotBook<Slot>; readonly busy: Set<number>; readonly retired: Set<number> } {
+function book(size: number): {
+  readonly book: SlotBook<Slot>
+  readonly busy: Set<number>
+  readonly retired: Set<number>
+} {
   const busy = new Set<number>()
   const retired = new Set<number>()
   const table = numberedSlots(size, (slot) => !busy.has(slot))
@@ -37,13 +41,22 @@ test('a row is freed only when every worker acknowledged a plan without it and n
   commit(slots, ['a'], 1)
   busy.add(0)
   commit(slots, [], 2)
-  assert.equal(slots.sweep((version) => version < 2), 1)
+  assert.equal(
+    slots.sweep((version) => version < 2),
+    1,
+  )
   assert.equal(retired.size, 0, 'not even retired while a worker may still name it')
-  assert.equal(slots.sweep(() => true), 1)
+  assert.equal(
+    slots.sweep(() => true),
+    1,
+  )
   assert.equal(retired.size, 1)
   assert.equal(slots.draft(['b']), null)
   busy.clear()
-  assert.equal(slots.sweep(() => true), 0)
+  assert.equal(
+    slots.sweep(() => true),
+    0,
+  )
   assert.deepEqual(commit(slots, ['b'], 3), { b: 0 })
 })
 
@@ -56,7 +69,10 @@ test('a key that comes back before its row was freed gets it back, taking work a
   assert.equal(retired.size, 1)
   assert.equal(commit(slots, ['a'], 3)['a'], a)
   assert.equal(retired.size, 0)
-  assert.equal(slots.sweep(() => true), 0)
+  assert.equal(
+    slots.sweep(() => true),
+    0,
+  )
 })
 
 test('a draft that does not fit changes nothing', () => {

@@ -21,7 +21,14 @@ interface Bench {
 }
 
 function bench(context: TestContext, { count = 2, via = 'normal', heapMb = 64 } = {}): Bench {
-  const memory = createSharedMemory({ endpoints: 4, workers: count, pools: 1, listeners: 2, addresses: 1024, workerCounters: WORKER_COUNTERS })
+  const memory = createSharedMemory({
+    endpoints: 4,
+    workers: count,
+    pools: 1,
+    listeners: 2,
+    addresses: 1024,
+    workerCounters: WORKER_COUNTERS,
+  })
   const board = new WorkerBoard(memory)
   const table = new EndpointTable(memory)
   table.allocate(1, 0)
@@ -86,7 +93,13 @@ test('workers start, are ready once they listen and have the plan, and end with 
   assert.equal(await running(workers), true)
   assert.deepEqual(ready.sort(), [0, 1])
   await workers.stop(() => performance.now() + 5000)
-  assert.deepEqual(exits.map(({ reason, replacedInMs }) => [reason, replacedInMs]), [['stopped', null], ['stopped', null]])
+  assert.deepEqual(
+    exits.map(({ reason, replacedInMs }) => [reason, replacedInMs]),
+    [
+      ['stopped', null],
+      ['stopped', null],
+    ],
+  )
 })
 
 test('a worker that throws is replaced, its counts given back, its totals kept, the other undisturbed', async (context) => {
@@ -104,7 +117,10 @@ test('a worker that throws is replaced, its counts given back, its totals kept, 
   assert.equal(board.counterTotal(Counter.EXCHANGES), 5)
   assert.equal(exits[0]!.connectionsLost, 1)
   await running(workers)
-  assert.deepEqual(workers.views().map(({ restarts }) => restarts), [0, 1])
+  assert.deepEqual(
+    workers.views().map(({ restarts }) => restarts),
+    [0, 1],
+  )
   assert.match(workers.views()[1]!.lastExit ?? '', /^killed/)
   assert.ok(board.ticks(0) > ticks)
 })
@@ -149,7 +165,14 @@ test('a worker that leaves by itself is replaced, each time later', async (conte
     tell('exit:0')
     await eventually(() => exits.length === death + 1, 'it ends')
   }
-  assert.deepEqual(exits.map(({ reason, replacedInMs }) => [reason, replacedInMs]), [['exit', 0], ['exit', 100], ['exit', 200]])
+  assert.deepEqual(
+    exits.map(({ reason, replacedInMs }) => [reason, replacedInMs]),
+    [
+      ['exit', 0],
+      ['exit', 100],
+      ['exit', 200],
+    ],
+  )
   assert.match(exits[0]!.detail, /code 3/)
 })
 
@@ -217,6 +240,8 @@ test('nothing keeps the process alive after a stop, also when workers were being
   await eventually(() => exits.length === 1, 'it ends')
   workers.kill(1)
   await workers.stop(() => performance.now() + 1000)
-  const left = process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout' || resource === 'MessagePort' || resource === 'Worker')
+  const left = process
+    .getActiveResourcesInfo()
+    .filter((resource) => resource === 'Timeout' || resource === 'MessagePort' || resource === 'Worker')
   assert.deepEqual(left, [])
 })

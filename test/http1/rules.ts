@@ -80,7 +80,7 @@ export const REFUSED_REQUESTS = {
   ],
   'a version is HTTP/ and two digits': [
     ...early('EK_BAD_VERSION', 'GET / h¦ttp/1.1\r\n', 'GET / HTTP/x¦.1\r\n', 'GET / HTTP/1,¦1\r\n', 'GET / HTTP/1.x¦\r\n', 'GET / \r¦\n'),
-    ...early('EK_BAD_VERSION', 'GET / HTTP/1.10¦\r\n', 'GET / HTTP/11¦.1\r\n', 'GET / HTTPS¦/1.1\r\n', 'GET / HTTP /¦1.1\r\n'.replace(' /¦', ' ¦/')),
+    ...early('EK_BAD_VERSION', 'GET / HTTP/1.10¦\r\n', 'GET / HTTP/11¦.1\r\n', 'GET / HTTPS¦/1.1\r\n', 'GET / HTTP ¦/1.1\r\n'),
     ...early('EK_BAD_VERSION', 'GET /\r¦\n', 'GET /?q\r¦\n', 'OPTIONS *\r¦\n', 'GET / HTTP/+¦1.1\r\n'),
   ],
   'the version is 1.0 or 1.1': [
@@ -161,9 +161,7 @@ export const REFUSED_REQUESTS = {
   'Host is a host and a port': refused(
     'EK_BAD_HOST',
     ...['a b', 'a/b', 'a,b', 'a@b', 'u:p@b', 'a:b', 'a:1:2', 'a:-1', 'a:65536', 'a:000080', ':80', '.', '.a', 'a..b', 'http://a', 'a?b', 'a#b', 'a\\b', 'a%20b', 'a"b', '*', '\xe4.example', 'a;b', "a'b"].map((value) => `GET / HTTP/1.1\r\nHost: ${value}\r\n\r\n`),
-    ...['[', '[]', '[::1', '::1', '[::1]x', '[::1]:', '[::1]:x', '[:::1]', '[1::2::3]', '[1:2:3:4:5:6:7]', '[1:2:3:4:5:6:7:8:9]', '[::12345]', '[::g]', '[fe80::1%25eth0]', '[v1.a]', '[::1.2.3]', '[::1.2.3.256]', '[::01.2.3.4]', '[1:2:3:4:5:6:7::8:9]', '[1:]', '[:1]', '[::1.2.3.4.5]', '[::1.2.3.]']
-      .filter((value) => value !== '[::1]:')
-      .map((value) => `GET / HTTP/1.1\r\nHost: ${value}\r\n\r\n`),
+    ...['[', '[]', '[::1', '::1', '[::1]x', '[::1]:x', '[:::1]', '[1::2::3]', '[1:2:3:4:5:6:7]', '[1:2:3:4:5:6:7:8:9]', '[::12345]', '[::g]', '[fe80::1%25eth0]', '[v1.a]', '[::1.2.3]', '[::1.2.3.256]', '[::01.2.3.4]', '[1:2:3:4:5:6:7::8:9]', '[1:]', '[:1]', '[::1.2.3.4.5]', '[::1.2.3.]'].map((value) => `GET / HTTP/1.1\r\nHost: ${value}\r\n\r\n`),
   ),
   'Host is not empty, unless the target brings the host': refused('EK_BAD_HOST', 'GET / HTTP/1.1\r\nHost:\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: \r\n\r\n', 'GET / HTTP/1.0\r\nHost:\r\n\r\n'),
   'Connection does not name Host, the framing, or a field of ours': refused(
@@ -193,7 +191,7 @@ function response(lines: string, line = 'HTTP/1.1 200 OK'): string {
 /** By rule; `code` is the parser's `problem`. */
 export const REFUSED_RESPONSES = {
   'a response begins with its version': [
-    ...early('EK_BAD_VERSION', '\r¦\nHTTP/1.1 200 OK\r\n', 'ICY¦ 200 OK\r\n'.replace('ICY¦', 'I¦CY'), ' ¦HTTP/1.1 200 OK\r\n', 'HTTP/1,¦1 200 OK\r\n', '\0¦', 'HTTP/1.x¦ 200'),
+    ...early('EK_BAD_VERSION', '\r¦\nHTTP/1.1 200 OK\r\n', 'I¦CY 200 OK\r\n', ' ¦HTTP/1.1 200 OK\r\n', 'HTTP/1,¦1 200 OK\r\n', '\0¦', 'HTTP/1.x¦ 200'),
     ...early('EK_VERSION_UNSUPPORTED', 'HTTP/2¦ 200 OK\r\n', 'HTTP/1.2¦ 200 OK\r\n', 'HTTP/0¦.9 200'),
   ],
   'one SP parts version and status': early('EK_BAD_RESPONSE', 'HTTP/1.1  ¦200 OK\r\n', 'HTTP/1.1\t¦200 OK\r\n', 'HTTP/1.1\r¦\n', 'HTTP/1.10¦ 200 OK\r\n'),
@@ -233,8 +231,8 @@ export const REFUSED_RESPONSES = {
 export const REFUSED_CHUNKS = {
   'a chunk begins with a hexadecimal digit': early('EK_BAD_CHUNK', ' ¦5\r\nhello\r\n', '\r¦\n', '\n¦', 'x¦', '+¦5\r\n', '-¦5\r\n', ';¦a\r\n', '5\r\nhello\r\n\r¦\n'),
   'a size is hexadecimal digits': early('EK_BAD_CHUNK', '0x¦5\r\nhello\r\n', '5g¦\r\n', '5_¦0\r\n', '5,¦\r\n', '5\0¦\r\n', '5.¦0\r\n'),
-  'a size has at most 15 digits': early('EK_BAD_CHUNK', '0000000000000005¦\r\nhello\r\n', '1111111111111111¦\r\n', '10000000000000005¦\r\n'.replace('00005¦', '0000¦5')),
-  'a size is below 2^53': early('EK_BAD_CHUNK', '20000000000000¦\r\n', 'fffffffffffffff\r\n'.replace('ffffffffffffff', 'fffffffffffffff').slice(0, 14) + '¦\r\n'),
+  'a size has at most 15 digits': early('EK_BAD_CHUNK', '0000000000000005¦\r\nhello\r\n', '0000000000000000¦\r\n\r\n'),
+  'a size is below 2^53': early('EK_BAD_CHUNK', '20000000000000¦\r\n', 'ffffffffffffff¦\r\n'),
   'a size line ends in CRLF': early('EK_BAD_CHUNK', '5\n¦hello\r\n', '5\rh¦ello\r\n', '0\n¦\r\n', '5\r\r¦\n', '5\r\nhello\r\n0\rX¦'),
   'data ends in CRLF': early('EK_BAD_CHUNK', '5\r\nhelloX¦', '5\r\nhello\n¦0\r\n\r\n', '5\r\nhello\rX¦', '5\r\nhello0¦\r\n\r\n', '1\r\nab¦\r\n'),
   'white space before an extension is followed by one': early('EK_BAD_CHUNK_EXTENSION', '5 \r¦\nhello\r\n', '5\t\n¦', '5 a¦', '5;a=b \r¦\n', '5;a="b" \r¦\n'),

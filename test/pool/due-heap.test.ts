@@ -36,7 +36,10 @@ test('gives the earliest first, however items were put in, moved and taken out',
         heap.delete(next)
         assert.equal(next.heapIndex, -1)
       }
-      assert.deepEqual(order, [...model.values()].sort((a, b) => a - b))
+      assert.deepEqual(
+        order,
+        [...model.values()].sort((a, b) => a - b),
+      )
     }),
   )
 })

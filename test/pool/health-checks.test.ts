@@ -4,7 +4,12 @@ import type { SocketAddress } from '../../src/core/address.ts'
 import { createRandom } from '../../src/core/random.ts'
 import { Checked, EndpointTable, Fitness } from '../../src/memory/endpoint-table.ts'
 import { createSharedMemory } from '../../src/memory/shared-memory.ts'
-import { type CheckedEndpoint, type HealthChange, type HealthCheckSettings, HealthChecks } from '../../src/pool/health-checks.ts'
+import {
+  type CheckedEndpoint,
+  type HealthChange,
+  type HealthCheckSettings,
+  HealthChecks,
+} from '../../src/pool/health-checks.ts'
 import { answering, block, eventually, serve, sleep } from './servers.ts'
 
 const SETTINGS: HealthCheckSettings = {
@@ -25,13 +30,24 @@ interface Bench {
   readonly changes: HealthChange[]
   readonly troubles: string[]
   /** Allocates a row and describes an endpoint in it. */
-  endpoint(address: SocketAddress | null, more?: Partial<CheckedEndpoint>, health?: Partial<HealthCheckSettings> | null): CheckedEndpoint
+  endpoint(
+    address: SocketAddress | null,
+    more?: Partial<CheckedEndpoint>,
+    health?: Partial<HealthCheckSettings> | null,
+  ): CheckedEndpoint
   fitness(endpoint: CheckedEndpoint): number
   checked(endpoint: CheckedEndpoint): number
 }
 
 function bench(context: TestContext, { endpoints = 16, maxConcurrent = 256 } = {}): Bench {
-  const memory = createSharedMemory({ endpoints, workers: 1, pools: 1, listeners: 1, addresses: 1024, workerCounters: 8 })
+  const memory = createSharedMemory({
+    endpoints,
+    workers: 1,
+    pools: 1,
+    listeners: 1,
+    addresses: 1024,
+    workerCounters: 8,
+  })
   const table = new EndpointTable(memory)
   const changes: HealthChange[] = []
   const troubles: string[] = []
@@ -128,7 +144,10 @@ test('it takes `fall` bad checks to take out an endpoint that was good, and `ris
   const again = server.seen.connections
   await eventually(() => fitness(one) === 0, 'it is back')
   assert.ok(server.seen.connections - again >= 3, 'three checks at least')
-  assert.deepEqual(changes.map(({ kind }) => kind), ['healthy', 'unhealthy', 'healthy'])
+  assert.deepEqual(
+    changes.map(({ kind }) => kind),
+    ['healthy', 'unhealthy', 'healthy'],
+  )
 })
 
 test('a server that is killed leaves, and comes back when it is started again', async (context) => {
@@ -152,7 +171,9 @@ test('2 000 endpoints are all checked, spread over the interval, and never more 
     starts.push(performance.now())
     setTimeout(() => answering(200)(socket), 5)
   })
-  const endpoints = Array.from({ length: 2000 }, () => endpoint(server.address, {}, { intervalMs: 3000, timeoutMs: 2000 }))
+  const endpoints = Array.from({ length: 2000 }, () =>
+    endpoint(server.address, {}, { intervalMs: 3000, timeoutMs: 2000 }),
+  )
   checks.update(endpoints)
   let most = 0
   const watch = setInterval(() => {
@@ -160,7 +181,11 @@ test('2 000 endpoints are all checked, spread over the interval, and never more 
   }, 1)
   context.after(() => clearInterval(watch))
   checks.start()
-  await eventually(() => endpoints.every(({ slot }) => table.checked[slot] === Checked.HEALTHY), 'all are healthy', 20_000)
+  await eventually(
+    () => endpoints.every(({ slot }) => table.checked[slot] === Checked.HEALTHY),
+    'all are healthy',
+    20_000,
+  )
   const settledAt = performance.now()
   await sleep(3200)
   assert.ok(most <= bound, `${most} checks ran at once`)
@@ -197,7 +222,9 @@ test('a control loop that is blocked for 700 ms, again and again, marks no good 
     for (let step = 0; step < 3; step++) await sleep(25)
     answering(200)(socket)
   })
-  const endpoints = Array.from({ length: 200 }, () => endpoint(server.address, {}, { intervalMs: 300, timeoutMs: 250, fall: 1 }))
+  const endpoints = Array.from({ length: 200 }, () =>
+    endpoint(server.address, {}, { intervalMs: 300, timeoutMs: 250, fall: 1 }),
+  )
   checks.update(endpoints)
   checks.start()
   await eventually(() => endpoints.every(({ slot }) => table.checked[slot] === Checked.HEALTHY), 'all are healthy')
@@ -206,7 +233,10 @@ test('a control loop that is blocked for 700 ms, again and again, marks no good 
     await sleep(150)
   }
   await sleep(700)
-  assert.deepEqual(changes.filter(({ kind }) => kind !== 'healthy'), [])
+  assert.deepEqual(
+    changes.filter(({ kind }) => kind !== 'healthy'),
+    [],
+  )
 })
 
 test('a blocked loop does not save a server that is silent: it is judged all the same', async (context) => {
@@ -235,7 +265,10 @@ test('a passive mark is probed at once: a good answer lifts it', async (context)
   await eventually(() => fitness(one) === 0, 'the mark is lifted')
   assert.ok(performance.now() - markedAt < 500)
   assert.equal(table.connectFailures[one.slot], 0)
-  assert.deepEqual(changes.map(({ kind }) => kind), ['healthy', 'passive', 'passive-cleared'])
+  assert.deepEqual(
+    changes.map(({ kind }) => kind),
+    ['healthy', 'passive', 'passive-cleared'],
+  )
 })
 
 test('a passive mark is probed at once: a bad answer makes it unhealthy, whatever `fall` says', async (context) => {
@@ -248,7 +281,10 @@ test('a passive mark is probed at once: a bad answer makes it unhealthy, whateve
   await server.close()
   table.connectFailed(one.slot, one.generation, 1, Date.now())
   await eventually(() => fitness(one) === Fitness.UNHEALTHY, 'it is unhealthy, and no longer marked')
-  assert.deepEqual(changes.map(({ kind }) => kind), ['healthy', 'passive', 'unhealthy'])
+  assert.deepEqual(
+    changes.map(({ kind }) => kind),
+    ['healthy', 'passive', 'unhealthy'],
+  )
 })
 
 test('a mark set while a check runs is probed after it: the running one is older news', async (context) => {
@@ -279,7 +315,10 @@ test('without a check a passive mark ends after its time', async (context) => {
   assert.equal(fitness(one), Fitness.PASSIVE)
   await eventually(() => fitness(one) === 0, 'the mark is lifted')
   assert.ok(performance.now() - markedAt >= 290)
-  assert.deepEqual(changes.map(({ kind }) => kind), ['passive', 'passive-cleared'])
+  assert.deepEqual(
+    changes.map(({ kind }) => kind),
+    ['passive', 'passive-cleared'],
+  )
   // The failures in a row stay: the next one marks it again.
   assert.equal(table.connectFailed(one.slot, one.generation, 1, Date.now()), true)
 })

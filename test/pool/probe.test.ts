@@ -7,7 +7,12 @@ import type { SocketAddress } from '../../src/core/address.ts'
 import { Probe, type ProbeOutcome, probeRequestBytes } from '../../src/pool/probe.ts'
 import { answering, eventually, serve } from './servers.ts'
 
-const REQUEST = probeRequestBytes({ method: 'GET', path: '/health?deep=1', host: 'shop.example:81', headers: { 'x-check': 'yes' } })
+const REQUEST = probeRequestBytes({
+  method: 'GET',
+  path: '/health?deep=1',
+  host: 'shop.example:81',
+  headers: { 'x-check': 'yes' },
+})
 
 function probe(address: SocketAddress): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
@@ -39,7 +44,16 @@ test('the request is HTTP with the host, the path and the further fields it was 
   const lines = server.received[0]!.split('\r\n')
   assert.equal(lines[0], 'GET /health?deep=1 HTTP/1.1')
   assert.deepEqual(lines.slice(-2), ['', ''])
-  assert.deepEqual(new Set(lines.slice(1, -2)), new Set(['host: shop.example:81', 'user-agent: evenkeel-health-check', 'accept: */*', 'connection: close', 'x-check: yes']))
+  assert.deepEqual(
+    new Set(lines.slice(1, -2)),
+    new Set([
+      'host: shop.example:81',
+      'user-agent: evenkeel-health-check',
+      'accept: */*',
+      'connection: close',
+      'x-check: yes',
+    ]),
+  )
 })
 
 test('a field of the config replaces our own of the same name', () => {
@@ -48,14 +62,25 @@ test('a field of the config replaces our own of the same name', () => {
 })
 
 test('what is not HTTP is a failure as soon as it shows', async (context) => {
-  for (const garbage of ['SSH-2.0-OpenSSH\r\n', 'HTTP/2 200 OK\r\n', 'HTTP/1.1 20x OK\r\n', 'HTTP/1.1 999 OK\r\n', 'HTTP/1.1\r\n', '\x16\x03\x01']) {
+  for (const garbage of [
+    'SSH-2.0-OpenSSH\r\n',
+    'HTTP/2 200 OK\r\n',
+    'HTTP/1.1 20x OK\r\n',
+    'HTTP/1.1 999 OK\r\n',
+    'HTTP/1.1\r\n',
+    '\x16\x03\x01',
+  ]) {
     const outcome = await probeServerThatSends(context, garbage)
     assert.deepEqual(outcome, { kind: 'failure', detail: 'its answer is not HTTP', isAbrupt: false }, garbage)
   }
 })
 
 test('a status line without end is given up at 1 KiB', async (context) => {
-  const outcome = await probeServerThatSends(context, 'HTTP/1.1 200 ', ...Array.from({ length: 40 }, () => 'x'.repeat(100)))
+  const outcome = await probeServerThatSends(
+    context,
+    'HTTP/1.1 200 ',
+    ...Array.from({ length: 40 }, () => 'x'.repeat(100)),
+  )
   assert.deepEqual(outcome, { kind: 'failure', detail: 'its status line is longer than 1 KiB', isAbrupt: false })
 })
 
@@ -67,7 +92,11 @@ test('a server that closes without a word is a failure that our own lateness cou
 test('a refused connection is a failure and never our fault', async (context) => {
   const server = await serve(context, answering(200))
   await server.close()
-  assert.deepEqual(await probe(server.address), { kind: 'failure', detail: 'the connection was refused', isAbrupt: false })
+  assert.deepEqual(await probe(server.address), {
+    kind: 'failure',
+    detail: 'the connection was refused',
+    isAbrupt: false,
+  })
 })
 
 test('IPv6 and unix sockets are checked like IPv4', async (context) => {
@@ -75,7 +104,11 @@ test('IPv6 and unix sockets are checked like IPv4', async (context) => {
   context.after(() => rmSync(folder, { recursive: true }))
   const unix = await serve(context, answering(200), { path: join(folder, 's') })
   assert.deepEqual(await probe(unix.address), { kind: 'answer', status: 200 })
-  assert.deepEqual(await probe({ kind: 'unix', path: join(folder, 'absent') }), { kind: 'failure', detail: 'the socket does not exist', isAbrupt: false })
+  assert.deepEqual(await probe({ kind: 'unix', path: join(folder, 'absent') }), {
+    kind: 'failure',
+    detail: 'the socket does not exist',
+    isAbrupt: false,
+  })
   let ipv6: Awaited<ReturnType<typeof serve>>
   try {
     ipv6 = await serve(context, answering(200), { host: '::1' })

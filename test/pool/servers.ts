@@ -42,7 +42,10 @@ export async function serve(
   })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
-  server.listen(where.path === undefined ? { host: where.host ?? '127.0.0.1', port: where.port ?? 0 } : { path: where.path }, resolve)
+  server.listen(
+    where.path === undefined ? { host: where.host ?? '127.0.0.1', port: where.port ?? 0 } : { path: where.path },
+    resolve,
+  )
   await promise
   const close = (): Promise<void> => {
     for (const socket of sockets) socket.destroy()
@@ -52,7 +55,9 @@ export async function serve(
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0
   const address: SocketAddress =
-    where.path === undefined ? { kind: 'ip', host: where.host ?? '127.0.0.1', port, ipv6Only: false } : { kind: 'unix', path: where.path }
+    where.path === undefined
+      ? { kind: 'ip', host: where.host ?? '127.0.0.1', port, ipv6Only: false }
+      : { kind: 'unix', path: where.path }
   return { address, port, seen, received, server, close }
 }
 

@@ -3,11 +3,14 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { findInstances, type Instance, removeInstance, writeInstance } from '../../src/service/instances.ts'
 
+const root = fs.mkdtempSync(path.join(os.tmpdir(), 'evenkeel-instances-'))
+after(() => fs.rmSync(root, { recursive: true }))
+
 function scratch(): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), 'evenkeel-instances-'))
+  return fs.mkdtempSync(path.join(root, 'test-'))
 }
 
 const alive: Instance = {

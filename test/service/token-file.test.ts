@@ -3,11 +3,14 @@ import { fork } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { readOrMakeToken, readToken, TokenFile } from '../../src/service/token-file.ts'
 
+const root = fs.mkdtempSync(path.join(os.tmpdir(), 'evenkeel-token-'))
+after(() => fs.rmSync(root, { recursive: true }))
+
 function scratch(): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), 'evenkeel-token-'))
+  return fs.mkdtempSync(path.join(root, 'test-'))
 }
 
 test('a token is made once, of 32 random bytes, readable by its owner only', () => {

@@ -32,6 +32,7 @@ export class Wire {
 
   constructor(socket: net.Socket) {
     this.socket = socket
+    socket.on('connect', () => this.#changed())
     socket.on('data', (bytes) => {
       this.receivedBytes += bytes.length
       if (!this.#isDiscarding) this.#unread = this.#unread.length === 0 ? bytes : Buffer.concat([this.#unread, bytes])
@@ -157,7 +158,7 @@ export class Wire {
   }
 
   /** How the other side ended. */
-  async end$(): Promise<Ended> {
+  async ending(): Promise<Ended> {
     await this.until(() => this.ended !== 'open', 'the end of the connection')
     return this.ended
   }

@@ -147,7 +147,7 @@ function drawHelp(
   return [
     ...tips,
     '',
-    `  ${key(numbers)} ${paint('dim', 'kill a server, or start it again')}   ${key('t')} ${paint('dim', `turn its own traffic ${isTrafficOn ? 'off' : 'on'}`)}   ${key('q')} ${paint('dim', 'quit')}`,
+    `  ${key(numbers)} ${paint('dim', 'kill a server, or start it again')}   ${key('q')} ${paint('dim', 'quit')}   ${key('t')} ${paint('dim', `traffic ${isTrafficOn ? 'off' : 'on'}`)}`,
   ]
 }
 
