@@ -14,6 +14,7 @@ import { createSharedMemory } from '../src/memory/shared-memory.ts'
 const SIZES = [10, 100, 1000, 10_000]
 const ROUNDS = 7
 const ROUND_MS = 8
+const WARM_UP_MS = 25
 
 const variants: { name: string; picker: keyof typeof PICKERS; options: Record<string, unknown>; weighted: boolean }[] =
   []
@@ -157,8 +158,9 @@ function memoryOperations(): [string, (times: number) => void][] {
   ]
 }
 
-/** Median over rounds, each about `ROUND_MS` long. */
+/** Median over rounds, each about `ROUND_MS` long, after the compiler had its time. */
 function nanoseconds(run: (times: number) => void): number {
+  for (const start = performance.now(); performance.now() - start < WARM_UP_MS; ) run(100)
   let times = 1
   while (elapsed(run, times) < ROUND_MS / 2) times *= 2
   const rounds = Array.from({ length: ROUNDS }, () => (elapsed(run, times) / times) * 1e6)

@@ -25,6 +25,8 @@ import { startTraffic, type Tally } from './soak/traffic.ts'
 export interface SoakOptions {
   readonly minutes: number
   readonly sampleEveryMs: number
+  /** From the end of the load until everything must be closed. */
+  readonly settleMs: number
   readonly log: (line: string) => void
 }
 
@@ -55,7 +57,6 @@ export interface SoakResult {
 /** Gauges of /metrics that must be 0 when nobody is connected. */
 const COUNTS_OF_OPEN = /^evenkeel_\w+_(?:open_\w+|in_flight_\w+)(?:\{|$)/
 const JUDGE_MEMORY_FROM_MINUTES = 10
-const SETTLE_MS = 10_000
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -98,7 +99,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
       }
     }
     await traffic.stop()
-    await sleep(SETTLE_MS)
+    await sleep(options.settleMs)
 
     // In this order: asking for the gauges opens a connection.
     const after = await fewestDescriptors(pid)
@@ -244,7 +245,12 @@ async function main(): Promise<number> {
   })
   const minutes = Number(values.minutes)
   if (!(minutes > 0)) throw new Error('--minutes is a number above 0')
-  const result = await runSoak({ minutes, sampleEveryMs: minutes > 5 ? 5000 : 1000, log: console.log })
+  const result = await runSoak({
+    minutes,
+    sampleEveryMs: minutes > 5 ? 5000 : 1000,
+    settleMs: 10_000,
+    log: console.log,
+  })
   for (const [name, { done, failed }] of result.tallies)
     console.log(`  ${name.padEnd(20)} ${done} as expected, ${failed} not`)
   console.log(`memory: ${result.slope.toFixed(3)} MB/min over the last two thirds`)

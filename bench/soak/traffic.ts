@@ -38,7 +38,7 @@ const UPLOAD_SHA256 = createHash('sha256').update(UPLOAD).digest('hex')
 const ACT_TIMEOUT_MS = 20_000
 
 /** Requests that must be refused with a 4xx or 5xx and a closed connection. */
-export const MALFORMED: readonly string[] = [
+const MALFORMED: readonly string[] = [
   'GET / HTTP/1.1\nHost: a\n\n',
   'GET / HTTP/1.1\r\n\r\n',
   'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
@@ -51,8 +51,9 @@ export const MALFORMED: readonly string[] = [
   'POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
   `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`,
   `GET / HTTP/1.1\r\nHost: a\r\n${'X-Y: z\r\n'.repeat(300)}\r\n`,
-  'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n',
-  'GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n',
+  // Well framed, but refused: such a connection could go on.
+  'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nConnection: close\r\n\r\n',
+  'GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
 ]
 
 export const KINDS: readonly Kind[] = [

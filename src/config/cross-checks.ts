@@ -19,10 +19,34 @@ type Loose = Readonly<Record<string, unknown>>
 export function crossCheck(config: unknown): Finding[] {
   if (!isObject(config)) return []
   const findings: Finding[] = []
+  checkPrototypeKeys(config, [], findings)
   checkListeners(config, findings)
   checkPools(config, findings)
   checkRoutes(config, findings)
   return findings
+}
+
+/** The schema's parser passes over a key `__proto__` in silence, and nothing may be passed over. */
+function checkPrototypeKeys(
+  value: object,
+  path: readonly PathStep[],
+  findings: Finding[],
+  seen = new Set<object>(),
+): void {
+  if (seen.has(value)) return
+  seen.add(value)
+  for (const [key, inner] of Object.entries(value)) {
+    const here = [...path, Array.isArray(value) ? Number(key) : key]
+    if (key === '__proto__') {
+      findings.push({
+        path: here,
+        message: "nothing can be named '__proto__'",
+        severity: 'error',
+        code: 'unknown-key',
+        atKey: true,
+      })
+    } else if (typeof inner === 'object' && inner !== null) checkPrototypeKeys(inner as object, here, findings, seen)
+  }
 }
 
 function checkListeners(config: Loose, findings: Finding[]): void {

@@ -9,7 +9,7 @@ import { structureFindings } from './structure-findings.ts'
 /** Settings with what is doubtful about them, or the problems (errors, then warnings) that keep them from being used. */
 export type ParsedConfig =
   | { readonly settings: Settings; readonly warnings: readonly Problem[]; readonly problems?: undefined }
-  | { readonly problems: readonly Problem[]; readonly settings?: undefined }
+  | { readonly problems: readonly Problem[]; readonly settings?: undefined; readonly warnings?: undefined }
 
 /**
  * Checks a config and fills its defaults.

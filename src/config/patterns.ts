@@ -106,7 +106,7 @@ export function parseFieldValue(text: string): Reading<string> {
 
 /** Reads `200`, `200-399` or `2xx`. */
 export function parseStatusRange(text: string): Reading<StatusRange> {
-  const shorthand = /^([1-5])xx$/i.exec(text)
+  const shorthand = /^([2-5])xx$/i.exec(text)
   if (shorthand) return right({ from: Number(shorthand[1]) * 100, to: Number(shorthand[1]) * 100 + 99 })
   const match = /^(\d{3})(?:-(\d{3}))?$/.exec(text.trim())
   if (!match) return wrong(`'${text}' is not a range of statuses`, "write '200', '200-399' or '2xx'")

@@ -8,7 +8,7 @@ import type { Finding, PathStep, Problem } from './problem.ts'
 export interface ReadText {
   readonly value: unknown
   readonly problems: readonly Problem[]
-  place(finding: Finding): { readonly line: number; readonly column: number } | undefined
+  readonly place: (finding: Finding) => { readonly line: number; readonly column: number } | undefined
 }
 
 /** Reads a config's text. Syntax errors and keys that stand twice are problems; YAML 1.2 is read, with `<<` merges. */

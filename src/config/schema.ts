@@ -412,7 +412,7 @@ const structure = z.strictObject({
       ),
     })
     .prefault({})
-    .describe('Stopping.'),
+    .describe('How the balancer stops.'),
   reload: z
     .strictObject({
       watch: z
@@ -423,7 +423,7 @@ const structure = z.strictObject({
         ),
     })
     .prefault({})
-    .describe('Reloading.'),
+    .describe('How the config is reloaded.'),
   admin: z
     .union([
       z.literal(false),

@@ -215,14 +215,14 @@ export class Applier<T> {
   }
 
   async #reload(settings: Settings): Promise<ApplyResult> {
-    if (this.#isStopped) return { ok: false, problems: [stopping()] }
+    if (this.#hasStopped()) return { ok: false, problems: [stopping()] }
     const before = this.#settings
     const held = this.#held
     const prepared = await this.#deps.prepare(settings, held)
     if (prepared.problems.length > 0) return { ok: false, problems: prepared.problems.map(problemOf) }
     await this.#resolveNames(settings)
     // A stop that began meanwhile: workers drain, and must not open anything again.
-    const rebuilt: Rebuilt = this.#isStopped
+    const rebuilt: Rebuilt = this.#hasStopped()
       ? { ok: false, problems: [stopping()] }
       : this.#rebuild(settings, prepared.addresses)
     if (!rebuilt.ok) {
@@ -241,6 +241,11 @@ export class Applier<T> {
     const late = await this.#acknowledged(version)
     const lateWarnings = late.map((index) => `worker ${index} has not acknowledged within ${ACKNOWLEDGE_MS / 1000} s`)
     return { ok: true, version, warnings: [...rebuilt.warnings, ...lateWarnings] }
+  }
+
+  /** A method, because the answer changes while something is awaited. */
+  #hasStopped(): boolean {
+    return this.#isStopped
   }
 
   /** Waits for the workers to listen on what is new; the problems when they cannot. */

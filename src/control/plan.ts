@@ -63,8 +63,8 @@ export interface PlanDraft {
   readonly records: readonly EndpointRecord[]
   readonly warnings: readonly string[]
   /** Writes the table; from `version` on the rows that are no longer named may be freed. */
-  commit(version: number): void
-  discard(): void
+  readonly commit: (version: number) => void
+  readonly discard: () => void
 }
 
 export type PlanResult =

@@ -6,12 +6,12 @@ export interface Slot {
 /** How rows of one table come and go. */
 export interface SlotTable<T extends Slot> {
   /** Null: the table is full. */
-  allocate(): T | null
+  readonly allocate: () => T | null
   /** Nobody is told of the row any more: it takes nothing new. May be undone by `revive`. */
-  retire(slot: T): void
-  revive(slot: T): void
+  readonly retire: (slot: T) => void
+  readonly revive: (slot: T) => void
   /** True when the row is free: nobody holds it. */
-  tryFree(slot: T): boolean
+  readonly tryFree: (slot: T) => boolean
 }
 
 interface Held<T> {
@@ -27,8 +27,8 @@ export interface SlotDraft<T extends Slot> {
   /** Keys that had no slot before. */
   readonly added: ReadonlySet<string>
   /** From `version` on no plan names the others. */
-  commit(version: number): void
-  discard(): void
+  readonly commit: (version: number) => void
+  readonly discard: () => void
 }
 
 /**

@@ -198,7 +198,9 @@ export class EdgeWorker {
     if (text === this.#accessPlan) return
     this.#accessPlan = text
     const before = this.context.accessLog
-    this.context.accessLog = plan === null ? null : new AccessRecorder(plan, this.context.index)
+    const warn = (problem: string | null): void =>
+      this.#post({ type: 'warning', message: `access log ${plan?.to}: ${problem ?? 'it can be written again'}` })
+    this.context.accessLog = plan === null ? null : new AccessRecorder(plan, this.context.index, warn)
     void before?.close()
   }
 

@@ -115,6 +115,7 @@ export class Exchange extends Deadline {
     this.startedAt = nowMs
     this.method = 0
     this.versionMinor = 1
+    this.isHead = false
     this.requestEnded = true
     this.context.counters[Counter.EXCHANGES_OPEN]! += 1
   }

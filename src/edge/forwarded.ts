@@ -29,10 +29,15 @@ const ORIGIN_FIELDS = [
 ]
 const CUT_OF_STRANGERS = cutTable(ORIGIN_FIELDS)
 /** Of a trusted peer, what we extend is written anew and the rest stays. */
-const CUT_OF_TRUSTED = cutTable([FieldId.X_FORWARDED_FOR, FieldId.X_REQUEST_ID])
+const EXTENDED_FIELDS = [FieldId.X_FORWARDED_FOR, FieldId.X_REQUEST_ID]
+const CUT_OF_TRUSTED = cutTable(EXTENDED_FIELDS)
+/** RFC 9110 section 10.1.1: in HTTP/1.0 an expectation means nothing, and what we send on is HTTP/1.1. */
+const CUT_OF_OLD_STRANGERS = cutTable([...ORIGIN_FIELDS, FieldId.EXPECT])
+const CUT_OF_OLD_TRUSTED = cutTable([...EXTENDED_FIELDS, FieldId.EXPECT])
 
 /** The `cut` of `writeRequestHead`. */
-export function cutFor(downstream: DownstreamStream): Uint8Array {
+export function cutFor(downstream: DownstreamStream, versionMinor: 0 | 1): Uint8Array {
+  if (versionMinor === 0) return downstream.isTrusted ? CUT_OF_OLD_TRUSTED : CUT_OF_OLD_STRANGERS
   return downstream.isTrusted ? CUT_OF_TRUSTED : CUT_OF_STRANGERS
 }
 
@@ -75,9 +80,11 @@ function trustedFields(exchange: Exchange, head: RequestHead, identity: Identity
   const claimedId = claimed < 0 ? '' : head.value(claimed)
   exchange.requestId = isRequestId(claimedId) ? claimedId : requestIds.make()
   let text = `x-request-id: ${exchange.requestId}\r\n`
+  const chain = valuesOf(head, FieldId.X_FORWARDED_FOR)
+  if (xForwarded) chain.push(downstream.clientAddress)
+  const origin = chain.filter((one) => one !== '').join(', ')
+  if (origin !== '') text += `x-forwarded-for: ${origin}\r\n`
   if (xForwarded) {
-    const chain = [...valuesOf(head, FieldId.X_FORWARDED_FOR), downstream.clientAddress].filter((one) => one !== '')
-    if (chain.length > 0) text += `x-forwarded-for: ${chain.join(', ')}\r\n`
     if (!has(head, FieldId.X_FORWARDED_PROTO)) text += `x-forwarded-proto: ${downstream.scheme}\r\n`
     if (host !== '' && !has(head, FieldId.X_FORWARDED_HOST)) text += `x-forwarded-host: ${host}\r\n`
   }

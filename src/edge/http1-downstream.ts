@@ -64,6 +64,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   #discarded = 0
   /** Bytes behind the current request, of the next one. */
   #pending: Buffer | null = null
+  #isReadingPending = false
   #isPaused = false
 
   // The answer being written.
@@ -113,6 +114,10 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this[OWNER].#onClose()
   }
 
+  static #finishEvent(this: OwnedSocket): void {
+    this[OWNER].#onFinish()
+  }
+
   /** Idle connections close now, busy ones after their answer. */
   drain(): void {
     this.#mustClose = true
@@ -120,6 +125,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   }
 
   destroy(): void {
+    this.#letGo(ERROR_INDEX.EK_DRAIN_DEADLINE)
     this.#socket.destroy()
   }
 
@@ -137,6 +143,11 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
       switch (this.#state) {
         case State.IDLE:
         case State.HEAD:
+          // A client that does not read its answers gets no further ones: else they would pile up here.
+          if (this.#socket.writableNeedDrain) {
+            this.#holdBack(bytes, start)
+            return
+          }
           start = this.#readHead(bytes, start)
           break
         case State.OPEN:
@@ -193,7 +204,6 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this.#mustClose =
       head === null ||
       !head.keepAlive ||
-      this.#hasEnded ||
       this.#context.isDraining ||
       this.listener.isDraining ||
       (requestsPerConnection > 0 && this.#requests >= requestsPerConnection)
@@ -347,6 +357,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     const pending = this.#pending
     this.#pending = null
     if (pending !== null) this.#exchange!.requestData(pending)
+    if (this.#hasEnded) this.#exchange?.requestEnd('')
     this.#resume()
   }
 
@@ -383,8 +394,9 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   cut(): void {
     // A missing last chunk or too few bytes are noticed; where only the close ends a body, a reset has to say it.
-    if (this.#answerFraming === Framing.CLOSE && !this.#isInTunnel) this.#socket.resetAndDestroy()
-    else this.#socket.destroy()
+    if (this.#isInTunnel) this.#socket.destroy()
+    else if (this.#answerFraming === Framing.CLOSE) this.#socket.resetAndDestroy()
+    else this.#linger()
   }
 
   pauseRequest(): void {
@@ -451,6 +463,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   #onDrain(): void {
     if (this.#sendDeadline !== null) this.#context.timers.disarm(this.#sendDeadline)
     this.#exchange?.responseDrained()
+    if (this.#pending !== null) this.#readPending()
   }
 
   // ------------------------------------------------------------------ how the connection goes on
@@ -489,17 +502,22 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     if (this.#pending !== null) {
       // Not from within the write of the answer before: each pipelined request gets its own turn.
       queueMicrotask(() => this.#readPending())
-    } else if (this.#hasEnded) this.#linger()
+    } else if (this.#isReadingPending) return
+    else if (this.#hasEnded) this.#linger()
     else if (this.#context.isDraining || this.listener.isDraining) this.#linger()
     else this.#resume()
   }
 
   #readPending(): void {
     const pending = this.#pending
-    if (pending === null || this.#state !== State.IDLE) return
+    if (pending === null || (this.#state !== State.IDLE && this.#state !== State.HEAD)) return
     this.#pending = null
+    this.#isReadingPending = true
     this.#read(pending, 0)
-    if (this.#pending === null) this.#resume()
+    this.#isReadingPending = false
+    // The client's end came behind these bytes.
+    if (this.#hasEnded) this.#onEnd()
+    else if (this.#pending === null) this.#resume()
   }
 
   #pause(): void {
@@ -520,13 +538,25 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this.#state = State.LINGER
     this.#discarded = 0
     this.#pending = null
-    this.#context.timers.arm(this, LINGER_MS)
+    const socket = this.#socket
+    if (socket.writableLength > 0) {
+      // What is still to be sent has the time that sending has.
+      this.#context.timers.disarm(this)
+      this.#mustWait()
+      socket.once('finish', Http1Downstream.#finishEvent)
+    } else this.#context.timers.arm(this, LINGER_MS)
     if (this.#hasEnded) {
-      this.#socket.destroySoon()
+      socket.destroySoon()
       return
     }
-    this.#socket.end()
+    socket.end()
     this.#resume()
+  }
+
+  /** Everything was sent; the client has yet to close. */
+  #onFinish(): void {
+    if (this.#sendDeadline !== null) this.#context.timers.disarm(this.#sendDeadline)
+    if (this.#state === State.LINGER) this.#context.timers.arm(this, LINGER_MS)
   }
 
   /** The client ended its side. */
@@ -540,7 +570,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
           this.#socket.destroy()
         } else {
           // Half-closed: it may still wait for the answer, or it has gone. It gets some time.
-          this.#mustClose = true
+          if (this.#pending === null) this.#mustClose = true
           this.#context.timers.arm(this, Math.max(1, this.listener.plan.timeouts.halfCloseMs))
         }
         break
@@ -579,6 +609,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
         }
         break
       case State.IDLE:
+      case State.DISCARD:
         this.#linger()
         break
       default:

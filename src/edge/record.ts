@@ -35,10 +35,11 @@ export class AccessRecorder {
   readonly #query: boolean
   readonly #entry = new AccessEntry()
 
-  constructor(plan: AccessLogPlan, worker: number) {
+  /** `onProblem` is told once when the log cannot be written, and with null once it can again. */
+  constructor(plan: AccessLogPlan, worker: number, onProblem: (problem: string | null) => void) {
     this.fields = plan.requestHeaders
     this.#query = plan.query
-    this.#log = new AccessLog({ ...plan, worker })
+    this.#log = new AccessLog({ ...plan, worker, onProblem })
   }
 
   get dropped(): number {

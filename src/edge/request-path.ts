@@ -48,7 +48,7 @@ export function handleRequest(context: WorkerContext, exchange: Exchange, head: 
   exchange.pool = route.pool
   const added = hopFields(exchange, head)
   exchange.lacksHost = head.authorityStart === head.authorityEnd
-  exchange.upstreamHead = writeRequestHead(head, cutFor(exchange.downstream), added + fields)
+  exchange.upstreamHead = writeRequestHead(head, cutFor(exchange.downstream, head.versionMinor), added + fields)
   return true
 }
 

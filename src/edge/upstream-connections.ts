@@ -50,6 +50,7 @@ export class UpstreamConnections {
     if (last !== undefined && (mayDie || attempt.startedAt - last.usedAt < LATELY_MS)) {
       this.#idle.pop()
       attempt.isReused = true
+      exchange.connectMs = 0
       this.#context.counters[Counter.UPSTREAM_CONNECTIONS_REUSED]! += 1
       attempt.upstream = last
       last.start(attempt)

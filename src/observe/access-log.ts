@@ -75,12 +75,9 @@ export class AccessEntry {
   firstByteMs = -1
   /** Attempts made at endpoints. */
   attempts = 0
-  /** Bytes of this exchange from and to the client, heads and framing included. */
+  /** Bytes of this exchange from and to the client, heads included; received bodies without their chunk framing. */
   bytesReceived = 0
   bytesSent = 0
-  /** Bytes of this exchange to and from endpoints, all attempts, heads and framing included. */
-  bytesUpstreamSent = 0
-  bytesUpstreamReceived = 0
   /** By position in `AccessLog.headerNames`; null where the request had none. */
   readonly headerValues: (string | null)[] = []
 
@@ -106,8 +103,6 @@ export class AccessEntry {
     this.attempts = 0
     this.bytesReceived = 0
     this.bytesSent = 0
-    this.bytesUpstreamSent = 0
-    this.bytesUpstreamReceived = 0
     this.headerValues.length = 0
   }
 }
@@ -243,7 +238,6 @@ export class AccessLog {
       `,"duration_ms":${milliseconds(entry.durationMs)},"connect_ms":${milliseconds(entry.connectMs)}` +
       `,"first_byte_ms":${milliseconds(entry.firstByteMs)},"attempts":${entry.attempts}` +
       `,"bytes_received":${entry.bytesReceived},"bytes_sent":${entry.bytesSent}` +
-      `,"upstream_bytes_sent":${entry.bytesUpstreamSent},"upstream_bytes_received":${entry.bytesUpstreamReceived}` +
       this.#workerEnd
     if (this.#headerKeys.length > 0) line += this.#headers(entry)
     return `${line}}\n`

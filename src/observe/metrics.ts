@@ -108,7 +108,7 @@ export const METRIC = {
     'evenkeel_endpoint_latency_seconds',
     'histogram',
     ['pool', 'endpoint'],
-    'Time from the start of an attempt to the end of its answer, of attempts that were answered.',
+    'Time from the start of an attempt to the first byte of its answer, of attempts that were answered.',
   ),
 
   WORKER_UP: row('evenkeel_worker_up', 'gauge', ['worker'], '1 while the worker serves, else 0.'),

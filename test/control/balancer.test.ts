@@ -54,7 +54,7 @@ test('nothing runs before start, and a config that cannot be used is refused wit
   assert.equal(process.getActiveResourcesInfo().length, before)
   const broken = { ...configOf(['http://127.0.0.1:1']), listners: [], routes: [{ pool: 'wbe' }] }
   assert.throws(
-    () => createBalancer(broken as never),
+    () => createBalancer(broken),
     (error: unknown) => error instanceof ConfigError && error.problems.length === 2,
   )
 })
@@ -62,7 +62,7 @@ test('nothing runs before start, and a config that cannot be used is refused wit
 test('settings that were parsed already are taken as they are', async (context) => {
   const one = await startOrigin(context, 'one')
   const { settings } = createBalancer(configOf([one.url]))
-  const { balancer, port } = await startBalancer(context, settings as never)
+  const { balancer, port } = await startBalancer(context, settings)
   assert.equal(balancer.settings, settings)
   assert.equal((await get(port)).status, 200)
   assert.equal((await balancer.reload(settings)).ok, true)

@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict'
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
-import { type Balancer, type BalancerOptions, type Config, createBalancer, type LogRecord } from '../../src/index.ts'
+import {
+  type Balancer,
+  type BalancerOptions,
+  type Config,
+  createBalancer,
+  type LogRecord,
+  type Settings,
+} from '../../src/index.ts'
 
 export interface Origin {
   readonly name: string
@@ -67,7 +74,7 @@ export interface Started {
 
 export async function startBalancer(
   context: TestContext,
-  config: Config,
+  config: Config | Settings,
   options: BalancerOptions = {},
 ): Promise<Started> {
   const balancer = createBalancer(config, { workerHeapMb: 128, ...options })
@@ -116,7 +123,7 @@ export function get(
 
 export interface Load {
   readonly done: { requests: number; byBody: Record<string, number>; failures: string[] }
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 /** Requests in a row on `clients` kept-alive connections, half of them POST, until stopped. */

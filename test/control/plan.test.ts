@@ -28,11 +28,11 @@ function settingsOf(pools: Config['pools'], more: Partial<Config> = {}): Setting
 function bench(endpoints = 16): {
   readonly table: EndpointTable
   readonly planner: Planner
-  draft(
+  readonly draft: (
     settings: Settings,
     overlay?: ReadonlyMap<string, EndpointOverlay>,
     names?: Readonly<Record<string, string>>,
-  ): ReturnType<Planner['draft']>
+  ) => ReturnType<Planner['draft']>
 } {
   const memory = createSharedMemory({
     endpoints,

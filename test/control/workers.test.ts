@@ -17,7 +17,7 @@ interface Bench {
   readonly warnings: string[]
   readonly troubles: string[]
   /** Has one worker misbehave: see fixtures/seat-worker.ts. */
-  tell(what: string): number
+  readonly tell: (what: string) => number
 }
 
 function bench(context: TestContext, { count = 2, via = 'normal', heapMb = 64 } = {}): Bench {
@@ -91,7 +91,10 @@ test('workers start, are ready once they listen and have the plan, and end with 
   const { workers, exits, ready } = bench(context)
   workers.start()
   assert.equal(await running(workers), true)
-  assert.deepEqual(ready.sort(), [0, 1])
+  assert.deepEqual(
+    ready.sort((a, b) => a - b),
+    [0, 1],
+  )
   await workers.stop(() => performance.now() + 5000)
   assert.deepEqual(
     exits.map(({ reason, replacedInMs }) => [reason, replacedInMs]),

@@ -153,7 +153,7 @@ describe('slots', () => {
     assert.equal(table.acquire(0, 4000, 1), false, 'nor by a slot that does not exist')
   })
 
-  test('are never freed under a worker, nor worked with after they were freed, by three threads', async () => {
+  test('are never freed under a worker, nor worked with after they were freed, by three threads', async (scope) => {
     const workers = 3
     const slots = 3
     const memory = emptyMemory(slots, workers)
@@ -167,7 +167,7 @@ describe('slots', () => {
     for (let slot = 0; slot < slots; slot++) allocate()
     const threads = Array.from(
       { length: workers },
-      (_, worker) => new Hammer({ job: 'slots', memory, worker, rounds: 0, limit: 0, words }),
+      (_, worker) => new Hammer(scope, { job: 'slots', memory, worker, rounds: 0, limit: 0, words }),
     )
     await Promise.all(threads.map((thread) => thread.warm()))
     const end = performance.now() + 5000

@@ -45,15 +45,22 @@ export function hammerWords(workers: number, things: number): HammerWords {
   }
 }
 
+/** Anything that runs a function when it is over: a test's context. */
+export interface Scope {
+  after(end: () => Promise<void>): void
+}
+
+/** A thread that does one job, and ends with the test at the latest: also with one that failed. */
 export class Hammer {
   readonly #task: HammerTask
   readonly #thread: Worker
   readonly #exit: Promise<unknown>
 
-  constructor(task: HammerTask) {
+  constructor(scope: Scope, task: HammerTask) {
     this.#task = task
     this.#thread = new Worker(new URL('./hammer-thread.ts', import.meta.url), { workerData: task })
     this.#exit = once(this.#thread, 'exit')
+    scope.after(() => this.terminate())
   }
 
   /** Resolves when the thread is in the middle of its work. */

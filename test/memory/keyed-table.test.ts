@@ -6,7 +6,7 @@ import { KeyedTable } from '../../src/memory/keyed-table.ts'
 import { createSharedMemory, type SharedMemory } from '../../src/memory/shared-memory.ts'
 import { assertAllocatesNothing } from '../contract/bytes-per-call.ts'
 import { addressKey } from './address-key.ts'
-import { Hammer, hammerWords } from './hammer.ts'
+import { Hammer, hammerWords, type Scope } from './hammer.ts'
 
 const WORKERS = 4
 
@@ -16,6 +16,20 @@ function memoryFor(addresses: number): SharedMemory {
 
 /** Positions in the memory, as the comment on `KeyedTable` lays them out. */
 const BUCKET = { start: 16, firstTags: 0, counts: 32, lock: 64 } as const
+
+/** Runs something in front of the next compare-and-swap, as another thread would. */
+function beforeNextExchange(interleave: () => void): void {
+  const original = Atomics.compareExchange
+  Object.defineProperty(Atomics, 'compareExchange', {
+    configurable: true,
+    writable: true,
+    value: (array: Int32Array, index: number, expected: number, replacement: number) => {
+      Atomics.compareExchange = original
+      interleave()
+      return original(array, index, expected, replacement)
+    },
+  })
+}
 
 describe('a keyed table', () => {
   test('counts each key up to its limit, over all workers', () => {
@@ -110,6 +124,24 @@ describe('a keyed table', () => {
     assert.equal(table.live(), 0)
   })
 
+  test('does not count for another key when its entry changes hands between the look and the count', () => {
+    const memory = memoryFor(16)
+    const table = new KeyedTable(memory)
+    const other = new KeyedTable(memory)
+    const [key, thief] = [addressKey(100), addressKey(200)]
+    for (let id = 0; id < 15; id++) table.tryIncrement(0, addressKey(id), 0)
+    table.tryIncrement(0, key, 0)
+    table.decrement(0, key)
+    // Another worker takes the entry for its own key and lets go of it: the count is the same as before, 0.
+    beforeNextExchange(() => {
+      other.tryIncrement(1, thief, 0)
+      other.decrement(1, thief)
+    })
+    assert.equal(table.tryIncrement(0, key, 1), true)
+    assert.deepEqual([table.count(key), table.count(thief), table.overflows], [1, 0, 0])
+    assert.equal(table.tryIncrement(0, key, 1), false)
+  })
+
   test('forgives a decrement without its increment', () => {
     const table = new KeyedTable(memoryFor(16))
     const key = addressKey(1)
@@ -195,11 +227,11 @@ describe('a keyed table', () => {
 const THINGS = 200
 const LIMIT = 2
 
-function startThreads(memory: SharedMemory, rounds: number) {
+function startThreads(scope: Scope, memory: SharedMemory, rounds: number) {
   const words = hammerWords(WORKERS, THINGS)
   const threads = Array.from(
     { length: WORKERS },
-    (_, worker) => new Hammer({ job: 'addresses', memory, worker, rounds, limit: LIMIT, words }),
+    (_, worker) => new Hammer(scope, { job: 'addresses', memory, worker, rounds, limit: LIMIT, words }),
   )
   return { words, threads }
 }
@@ -212,11 +244,11 @@ function assertHeld(table: KeyedTable, held: Int32Array, workers: readonly numbe
 }
 
 describe('a keyed table over threads', () => {
-  test('is exact and keeps its limits, while entries change hands all the time', async () => {
+  test('is exact and keeps its limits, while entries change hands all the time', async (scope) => {
     for (const addresses of [16, 64]) {
       const memory = memoryFor(addresses)
       const table = new KeyedTable(memory)
-      const { words, threads } = startThreads(memory, 2000)
+      const { words, threads } = startThreads(scope, memory, 2000)
       await Promise.all(threads.map((thread) => thread.finish()))
       // A thread that was not scheduled for 50 ms with a lock in its hands makes others overflow: only on a very busy machine.
       assert.ok(
@@ -230,11 +262,11 @@ describe('a keyed table over threads', () => {
     }
   })
 
-  test('is exact again after threads were terminated in the middle', async () => {
+  test('is exact again after threads were terminated in the middle', async (scope) => {
     for (let trial = 0; trial < 4; trial++) {
       const memory = memoryFor(16)
       const table = new KeyedTable(memory)
-      const { words, threads } = startThreads(memory, 0)
+      const { words, threads } = startThreads(scope, memory, 0)
       await Promise.all(threads.map((thread) => thread.warm()))
       for (const worker of [1, 3]) {
         await threads[worker]!.terminate()

@@ -109,11 +109,11 @@ describe('a ledger', () => {
 })
 
 describe('a ledger over threads', () => {
-  test('is exact', async () => {
+  test('is exact', async (scope) => {
     const { memory, table, words } = sharedTable()
     const threads = Array.from(
       { length: WORKERS },
-      (_, worker) => new Hammer({ job: 'ledger', memory, worker, rounds: 2000, limit: 0, words }),
+      (_, worker) => new Hammer(scope, { job: 'ledger', memory, worker, rounds: 2000, limit: 0, words }),
     )
     await Promise.all(threads.map((thread) => thread.finish()))
     for (let worker = 0; worker < WORKERS; worker++) {
@@ -127,12 +127,12 @@ describe('a ledger over threads', () => {
     assert.deepEqual(Array.from(table.inFlight.total), all(0))
   })
 
-  test('never exceeds a limit', async () => {
+  test('never exceeds a limit', async (scope) => {
     for (const limit of [1, 3]) {
       const { memory, table, words } = sharedTable()
       const threads = Array.from(
         { length: WORKERS },
-        (_, worker) => new Hammer({ job: 'limit', memory, worker, rounds: 1000, limit, words }),
+        (_, worker) => new Hammer(scope, { job: 'limit', memory, worker, rounds: 1000, limit, words }),
       )
       await Promise.all(threads.map((thread) => thread.finish()))
       assert.equal(words.violations[0], 0)
@@ -140,12 +140,12 @@ describe('a ledger over threads', () => {
     }
   })
 
-  test('is exact again after threads were terminated in the middle, and while the others go on', async () => {
+  test('is exact again after threads were terminated in the middle, and while the others go on', async (scope) => {
     for (let trial = 0; trial < 3; trial++) {
       const { memory, table, words } = sharedTable()
       const threads = Array.from(
         { length: WORKERS },
-        (_, worker) => new Hammer({ job: 'ledger', memory, worker, rounds: 0, limit: 0, words }),
+        (_, worker) => new Hammer(scope, { job: 'ledger', memory, worker, rounds: 0, limit: 0, words }),
       )
       await Promise.all(threads.map((thread) => thread.warm()))
       for (const worker of [1, 3]) {
@@ -158,7 +158,7 @@ describe('a ledger over threads', () => {
       }
       // A replacement works under the index of the dead one at once.
       words.held.fill(0, ENTRIES, 2 * ENTRIES)
-      const replacement = new Hammer({ job: 'ledger', memory, worker: 1, rounds: 100, limit: 0, words })
+      const replacement = new Hammer(scope, { job: 'ledger', memory, worker: 1, rounds: 100, limit: 0, words })
       await replacement.finish()
       Atomics.store(words.stop, 0, 1)
       await Promise.all([threads[0]!.finish(), threads[2]!.finish()])

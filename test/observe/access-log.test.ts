@@ -74,8 +74,6 @@ test('a line says everything about an exchange, in the order of the reference pa
     attempts: 2,
     bytesReceived: 100,
     bytesSent: 200,
-    bytesUpstreamSent: 300,
-    bytesUpstreamReceived: 400,
   })
   made.headerValues[0] = 'curl/8'
   made.headerValues[1] = null

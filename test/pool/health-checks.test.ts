@@ -30,13 +30,13 @@ interface Bench {
   readonly changes: HealthChange[]
   readonly troubles: string[]
   /** Allocates a row and describes an endpoint in it. */
-  endpoint(
+  readonly endpoint: (
     address: SocketAddress | null,
     more?: Partial<CheckedEndpoint>,
     health?: Partial<HealthCheckSettings> | null,
-  ): CheckedEndpoint
-  fitness(endpoint: CheckedEndpoint): number
-  checked(endpoint: CheckedEndpoint): number
+  ) => CheckedEndpoint
+  readonly fitness: (endpoint: CheckedEndpoint) => number
+  readonly checked: (endpoint: CheckedEndpoint) => number
 }
 
 function bench(context: TestContext, { endpoints = 16, maxConcurrent = 256 } = {}): Bench {
@@ -191,7 +191,7 @@ test('2 000 endpoints are all checked, spread over the interval, and never more 
   assert.ok(most <= bound, `${most} checks ran at once`)
   assert.ok(server.seen.most <= bound + 8, `${server.seen.most} connections were open at once`)
   // From here on: one check each 3 s, evenly. Fifteen windows of 200 ms hold about 133 each.
-  const windows = new Array<number>(15).fill(0)
+  const windows = Array.from({ length: 15 }, () => 0)
   for (const at of starts) {
     const index = Math.floor((at - settledAt) / 200)
     if (index >= 0 && index < 15) windows[index]! += 1

@@ -35,7 +35,10 @@ test('a status line is read whatever its reason, and however it is cut', async (
   assert.deepEqual(await probeServerThatSends(context, 'HTTP/1.1 200 OK\r\n\r\n'), { kind: 'answer', status: 200 })
   assert.deepEqual(await probeServerThatSends(context, 'HTTP/1.0 503\r\n\r\n'), { kind: 'answer', status: 503 })
   assert.deepEqual(await probeServerThatSends(context, 'HTTP/1.1 204 \r\n\r\n'), { kind: 'answer', status: 204 })
-  assert.deepEqual(await probeServerThatSends(context, ...'HTTP/1.1 301 Moved\n'), { kind: 'answer', status: 301 })
+  assert.deepEqual(await probeServerThatSends(context, ...'HTTP/1.1 301 Moved\n'.split('')), {
+    kind: 'answer',
+    status: 301,
+  })
 })
 
 test('the request is HTTP with the host, the path and the further fields it was given', async (context) => {

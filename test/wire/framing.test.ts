@@ -9,10 +9,7 @@ wire('a chunked request arrives chunked, sizes rewritten, without extensions', a
   const edge = await lab.edge({ origins: [origin] })
   const client = await edge.connect()
   const body =
-    '5;name=value\r\nhello\r\n0001;a;b="c;\\"\\r"\r\n \r\n5 ; x\r\nworld\r\n000a\r\n0123456789\r\n0;last=1\r\n\r\n'.replace(
-      '\\r"',
-      'd"',
-    )
+    '5;name=value\r\nhello\r\n0001;a;b="c;\\"d"\r\n \r\n5 ; x\r\nworld\r\n000a\r\n0123456789\r\n0;last=1\r\n\r\n'
   client.write(`POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: Chunked\r\n\r\n${body}`)
   assert.equal((await client.answer()).status, 200)
   const [request] = origin.requests

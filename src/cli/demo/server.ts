@@ -43,7 +43,7 @@ server.on('upgrade', upgrade)
 server.on('error', (error: NodeJS.ErrnoException) => {
   tell({ type: 'listen-failed', port: Number(portText), detail: error.code ?? error.message })
   process.exitCode = 1
-  process.disconnect?.()
+  if (process.connected) process.disconnect()
 })
 server.keepAliveTimeout = 75_000
 server.listen(Number(portText), '127.0.0.1', () => {

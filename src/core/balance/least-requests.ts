@@ -4,10 +4,10 @@ import { seededGenerator } from './picker.ts'
 import { WeightedDraw } from './weighted-draw.ts'
 
 /** Up to this many endpoints all are compared: a few tenths of a microsecond. */
-export const FULL_SCAN_MAX = 256
+const FULL_SCAN_MAX = 256
 
 /** How many are drawn above that. The least of 16 draws is among the emptiest 18 % nineteen times out of twenty. */
-export const SAMPLES = 16
+const SAMPLES = 16
 
 /**
  * Takes the endpoint with the lowest (load + 1) / weight, where load is what is in flight in all workers; among equals each

@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { CONFIG_FILE_NAMES, loadConfig } from '../../src/config/load.ts'
+import { relativeImports } from '../../src/config/module-graph.ts'
+import { formatProblem, type Problem } from '../../src/config/problem.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'evenkeel-config-'))
+after(() => rmSync(folder, { recursive: true }))
+
+function write(name: string, text: string): string {
+  const file = join(folder, name)
+  writeFileSync(file, text)
+  return file
+}
+
+async function problems(name: string, text: string): Promise<readonly Problem[]> {
+  const loaded = await loadConfig(write(name, text))
+  return loaded.problems ?? loaded.warnings
+}
+
+/** `line:column path` of each problem. */
+async function places(name: string, text: string): Promise<string[]> {
+  return (await problems(name, text)).map(({ line, column, path }) => `${line}:${column} ${path}`)
+}
+
+const smallest = {
+  version: 1,
+  listeners: [{ bind: ':8080' }],
+  routes: [{ pool: 'web' }],
+  pools: { web: { endpoints: ['http://a'] } },
+}
+
+describe('a config file', () => {
+  test('is read from JSON, YAML, JavaScript and TypeScript to the same settings', async () => {
+    const json = JSON.stringify(smallest)
+    const files = [
+      write('a.json', `\uFEFF${json}`),
+      write(
+        'a.yaml',
+        'version: 1\nlisteners: [{ bind: ":8080" }]\nroutes:\n  - pool: web\npools:\n  web: { endpoints: [http://a] }\n',
+      ),
+      write('a.yml', json),
+      write('a.mjs', `export default ${json}`),
+      write(
+        'a.ts',
+        `import { defineConfig, type Config } from 'evenkeel'\nconst config: Config = ${json}\nexport default defineConfig(config)\n`,
+      ),
+    ]
+    const all = await Promise.all(files.map((file) => loadConfig(file)))
+    for (const [index, loaded] of all.entries()) {
+      assert.ok(loaded.settings, `${files[index]}: ${JSON.stringify(loaded.problems)}`)
+      assert.deepEqual(loaded.settings, all[0]!.settings)
+      assert.deepEqual(loaded.moduleFiles, [files[index]])
+      assert.match(loaded.hash, /^[0-9a-f]{16}$/)
+    }
+  })
+
+  test('of another kind, or none, or a folder is a problem, never an exception', async () => {
+    const message = async (file: string) => (await loadConfig(file)).problems?.[0]?.message
+    assert.match((await message(join(folder, 'nothing.ts'))) ?? '', /no such file/)
+    assert.match((await message(join(folder, 'nowhere', 'a.ts'))) ?? '', /no directory/)
+    assert.match((await message(write('a.toml', ''))) ?? '', /\.yaml or \.yml file/)
+    assert.match((await message(folder)) ?? '', /\.yml file/)
+    assert.deepEqual(CONFIG_FILE_NAMES[0], 'evenkeel.config.ts')
+    write('evenkeel.config.yaml', '')
+    const missing = await loadConfig(join(folder, 'evenkeel.config.yml'))
+    assert.match(missing.problems?.[0]?.hint ?? '', /evenkeel\.config\.yaml/)
+  })
+})
+
+describe('a problem in YAML', () => {
+  test('has the line and column of the value, or of the key where the key is wrong', async () => {
+    const text = `version: 1
+listeners:
+  - bind: :8080
+    timeouts: { headMs: 5s }
+routes:
+  - pool: wbe
+    match:
+      path: api
+pools:
+  web:
+    balnce: p2c
+    endpoints:
+      - http://127.0.0.1:9001
+      - url: http://127.0.0.1:9002/x
+        weight: -1
+  other: {}
+admin:
+`
+    assert.deepEqual(await places('p.yaml', text), [
+      '4:25 listeners[0].timeouts.headMs',
+      '6:11 routes[0].pool',
+      '8:13 routes[0].match.path',
+      '11:5 pools.web.balnce',
+      '14:14 pools.web.endpoints[1].url',
+      '15:17 pools.web.endpoints[1].weight',
+      // Missing: the object that it is missing from.
+      '16:10 pools.other.endpoints',
+      '17:7 admin',
+    ])
+  })
+
+  test('is found through aliases and merges', async () => {
+    const text = `version: 1
+listeners: [{ bind: ":1" }]
+routes: [{ pool: a }, { match: { path: /b }, pool: b }]
+pools:
+  a: &a
+    endpoints: [bad]
+  b: *a
+`
+    const seen = await places('alias.yaml', text)
+    assert.ok(seen.includes('6:17 pools.a.endpoints[0]') && seen.includes('6:17 pools.b.endpoints[0]'), seen.join())
+  })
+
+  test('of its syntax is a problem with a place too', async () => {
+    assert.deepEqual(await places('s1.yaml', 'version: 1\nversion: 1\n'), ['2:1 '])
+    assert.match((await places('s2.yaml', 'a: [1\nb: 2\n'))[0] ?? '', /^2:1 /)
+    assert.match((await problems('s3.yaml', 'a:\n\t- 1\n'))[0]?.hint ?? '', /spaces/)
+    assert.match(
+      (
+        await problems(
+          's4.yaml',
+          `a: &a [x, x, x, x, x, x, x, x, x]\n${'bcdefg'
+            .split('')
+            .map((key, index) => `${key}: &${key} [${Array(9).fill(`*${'abcdef'[index]}`).join()}]`)
+            .join('\n')}\n`,
+        )
+      )[0]?.message ?? '',
+      /alias/i,
+    )
+  })
+})
+
+describe('a problem in JSON', () => {
+  test('has its line and column, with tabs too', async () => {
+    assert.deepEqual(
+      await places(
+        'p.json',
+        '{\n\t"version": 1,\n\t"listeners": [{ "bind": "80" }],\n\t"routes": [{ "pool": "web" }],\n\t"pools": { "web": { "endpoints": ["http://a"] } }\n}',
+      ),
+      ['3:26 listeners[0].bind'],
+    )
+  })
+
+  test('of its syntax says what to do', async () => {
+    const [comma] = await problems('s1.json', '{\n  "version": 1,\n}')
+    assert.deepEqual([comma?.line, comma?.column, comma?.hint], [3, 1, 'remove the comma before it'])
+    assert.match((await problems('s2.json', '{ // no\n}'))[0]?.hint ?? '', /no comments/)
+    assert.equal((await problems('s3.json', '{ "version": 1'))[0]?.line, 1)
+    assert.equal((await problems('s4.json', ''))[0]?.code, 'syntax')
+    const twice = await problems('s5.json', `{ "version": 1,\n  "version": 1, ${JSON.stringify(smallest).slice(1)}`)
+    assert.match(twice[0]?.message ?? '', /twice/)
+  })
+})
+
+describe('a config module', () => {
+  const good = `export default ${JSON.stringify(smallest)}\n`
+
+  test('is imported anew when it, or a file that it imports, has changed', async () => {
+    const weights = (weight: number) => `export const weight: number = ${weight}\n`
+    write('deep.ts', weights(1))
+    write(
+      'pools.ts',
+      `import { weight } from './deep.ts'\nexport const pools = { web: { endpoints: [{ url: 'http://a', weight }] } }\n`,
+    )
+    const file = write(
+      'graph.ts',
+      `import { pools } from './pools.ts'\nexport default { ...${JSON.stringify(smallest)}, pools }\n`,
+    )
+    const weightOf = async () => {
+      const loaded = await loadConfig(file)
+      assert.ok(loaded.settings, JSON.stringify(loaded.problems))
+      assert.deepEqual(
+        loaded.moduleFiles,
+        ['graph.ts', 'pools.ts', 'deep.ts'].map((name) => join(folder, name)),
+      )
+      return [loaded.settings.pools['web']!.endpoints[0]!.weight, loaded.hash] as const
+    }
+    const [first, firstHash] = await weightOf()
+    const [again, againHash] = await weightOf()
+    write('deep.ts', weights(7))
+    const [second, secondHash] = await weightOf()
+    assert.deepEqual([first, again, second], [1, 1, 7])
+    assert.equal(firstHash, againHash)
+    assert.notEqual(firstHash, secondHash)
+  })
+
+  test('that does not parse has the place of the slip', async () => {
+    const cases: readonly (readonly [name: string, text: string, place: string])[] = [
+      ['s1.ts', 'const a: number = 1\nexport default {\n  x: [ }\n', '3:8 '],
+      ['s1.mjs', 'const a = 1\nexport default {\n  x: [ }\n', '3:8 '],
+      ['s2.ts', 'enum A { B }\nexport default {}\n', '1:1 '],
+    ]
+    for (const [name, text, place] of cases) {
+      const [problem] = await problems(name, text)
+      assert.equal(problem?.code, 'syntax', name)
+      assert.equal(`${problem.line}:${problem.column} `, place, name)
+      assert.equal(problem.file, join(folder, name))
+      assert.doesNotMatch(formatProblem(problem), /\n|node:internal/)
+    }
+  })
+
+  test('that throws has the place in the file that threw, and no stack trace', async () => {
+    write('thrower.ts', `interface A { b: number }\nexport function pools(): A { throw new RangeError('no pools') }\n`)
+    const [problem] = await problems(
+      'throws.ts',
+      `import { pools } from './thrower.ts'\nexport default { pools: pools() }\n`,
+    )
+    assert.deepEqual(
+      { file: problem?.file, line: problem?.line, message: problem?.message, code: problem?.code },
+      { file: join(folder, 'thrower.ts'), line: 2, message: 'RangeError: no pools', code: 'module-error' },
+    )
+    assert.match((await problems('string.ts', "throw 'just text'\n"))[0]?.message ?? '', /threw just text/)
+  })
+
+  test('that imports what is not there has the line of the import, and a hint', async () => {
+    const [missing] = await problems('m1.ts', `\nimport './gone.ts'\n${good}`)
+    assert.deepEqual([missing?.line, missing?.code], [2, 'module-error'])
+    assert.match((await problems('m2.ts', `import './a'\n${good}`))[0]?.hint ?? '', /file's ending/)
+    assert.match(
+      (await problems('m3.ts', `import 'no-such-package-here'\n${good}`))[0]?.hint ?? '',
+      /npm install no-such-package-here/,
+    )
+    write('names.ts', 'export const a = 1\n')
+    const [name] = await problems('m4.ts', `import { b } from './names.ts'\n${good}`)
+    assert.match(name?.message ?? '', /does not provide an export named 'b'/)
+    assert.equal(name?.line, 1)
+  })
+
+  test('that is mended by a file appearing is read again', async () => {
+    const file = write('later.ts', `import config from './appears.ts'\nexport default config\n`)
+    assert.equal((await loadConfig(file)).settings, undefined)
+    write('appears.ts', good)
+    assert.ok((await loadConfig(file)).settings)
+  })
+
+  test('without a default export says so', async () => {
+    const [problem] = await problems('named.ts', 'export const config = {}\n')
+    assert.match(problem?.message ?? '', /no default export \(it exports config\)/)
+  })
+
+  test('may await at its top level', async () => {
+    assert.deepEqual(
+      await problems('awaits.ts', `await new Promise((resolve) => setTimeout(resolve, 10))\n${good}`),
+      [],
+    )
+  })
+})
+
+test('relative imports are found in every form', () => {
+  const source = `
+    import a from './a.ts'
+    import { b,
+      c } from "../b.js"
+    import './side.mjs'
+    export * from './star.ts'
+    export { d } from './d.ts'
+    const e = await import('./e.json', { with: { type: 'json' } })
+    import fs from 'node:fs'
+    import yaml from 'yaml'
+  `
+  assert.deepEqual(relativeImports(source), ['./a.ts', '../b.js', './side.mjs', './star.ts', './d.ts', './e.json'])
+})
