@@ -85,7 +85,9 @@ async function proxyOneRequest(launcher: string): Promise<void> {
   for (let tries = 0; tries < 100 && !output.includes('listening on'); tries++) await sleep(50)
   assert.equal(body, 'GET /hello?x=1 from 127.0.0.1', `no answer through evenkeel proxy; it printed:\n${output}`)
   child.kill('SIGTERM')
-  const [code] = (await Promise.race([once(child, 'exit'), sleep(15_000, ['still running'])])) as [unknown]
+  const [code] = (await Promise.race([once(child, 'exit'), sleep(15_000, ['still running'], { ref: false })])) as [
+    unknown,
+  ]
   assert.equal(code, 0, `after SIGTERM: ${String(code)}; it printed:\n${output}`)
   origin.closeAllConnections()
   origin.close()

@@ -256,7 +256,8 @@ export class Applier<T> {
     const failures = (): { index: number; failure: { listener: string; code: string; message: string } }[] =>
       workers.listenFailures().filter(({ failure }) => names.has(failure.listener))
     this.#isOpening = true
-    const isDone = await workers.until(() => failures().length > 0 || workers.isListening(opened), ACKNOWLEDGE_MS)
+    // All of them, also after one has failed: what is still under way could not be told from a later failure.
+    const isDone = await workers.until(() => workers.isOpened(opened), ACKNOWLEDGE_MS)
     this.#isOpening = false
     const failed = failures().map(({ index, failure }) => ({
       path: `listeners[${failure.listener}].bind`,

@@ -349,7 +349,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
         onListenFailed: (index, failure) => {
           const message = `worker ${index} cannot listen on '${failure.listener}': ${listenReason(failure.code, failure.message)}`
           if (this.#state === 'starting') this.#startFailure ??= new StartError(failure.code, message)
-          else if (!this.#applier.isOpening) {
+          else if (!this.#applier.isOpening && this.#applier.address(failure.listener) !== null) {
             this.#log('error', 'worker', 'worker-listen-failed', message, { worker: index, code: failure.code })
             this.#workers.replace(index, message)
           }
@@ -435,6 +435,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
         this.#changed()
         resolve()
       },
+      onWarning: (message) => this.#log('warn', 'service', 'service-warning', message),
       onCall: (call) => this.#call(call),
       onExit: (detail, replacedInMs) => {
         this.#adminUrl = null

@@ -25,6 +25,7 @@ export interface ServiceThreadDeps {
   readonly boot: () => ServiceBoot
   readonly onListening: (url: string) => void
   readonly onListenFailed: (code: string, message: string) => void
+  readonly onWarning: (message: string) => void
   /** Must not reject. */
   readonly onCall: (call: ServiceCall) => Promise<CallResult>
   readonly onExit: (detail: string, replacedInMs: number | null) => void
@@ -111,6 +112,9 @@ export class ServiceThread {
         break
       case 'listen-failed':
         this.#deps.onListenFailed(event.code, event.message)
+        break
+      case 'warning':
+        this.#deps.onWarning(event.message)
         break
       case 'call':
         void this.#answer(worker, event.id, event.call)

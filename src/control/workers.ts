@@ -19,8 +19,9 @@ const TICK_MS = 250
  * process that was stopped, adds one and kills nobody.
  */
 const HUNG_TICKS = 12
-/** A worker that is still loading may be silent for 30 s. */
+/** A worker that is still loading may be silent for 30 s, and one that cannot listen may stay for 6 s, for a reload that undoes it. */
 const HUNG_STARTING_TICKS = 120
+const CANNOT_LISTEN_TICKS = 24
 const RECONCILE_EVERY_MS = 100
 const RECONCILE_FOR_MS = 2000
 /** `terminate` ends any JavaScript; what is left after this hangs in native code. */
@@ -93,6 +94,8 @@ interface Seat {
   readyAt: number
   ticksSeen: number
   silentTicks: number
+  /** Watchdog ticks for which it could not listen where it should, while it starts. */
+  failedTicks: number
   /** Why we are ending it, when it is we. */
   intent: { readonly reason: WorkerExitReason; readonly detail: string } | null
   error: { readonly reason: 'error' | 'heap'; readonly detail: string; readonly stack: string | null } | null
@@ -135,6 +138,7 @@ export class Workers {
       readyAt: 0,
       ticksSeen: 0,
       silentTicks: 0,
+      failedTicks: 0,
       intent: null,
       error: null,
       expected: new Set<string>(),
@@ -160,6 +164,8 @@ export class Workers {
 
   /** To every worker that has a thread, those that are still starting included: their port keeps it until they read. */
   broadcast(command: WorkerCommand): void {
+    if (command.type === 'plan')
+      for (const seat of this.#seats) seat.expected = expectedListeners(command.plan, seat.index)
     for (const { worker } of this.#seats) worker?.postMessage(command)
   }
 
@@ -184,13 +190,15 @@ export class Workers {
     return this.#seats.every(({ state }) => state === 'running')
   }
 
-  /** Does every running worker that should listen on these listeners do so? */
-  isListening(listeners: readonly { readonly name: string; readonly reusePort: boolean }[]): boolean {
+  /** Has every running worker that should listen on these listeners told whether it can? */
+  isOpened(listeners: readonly { readonly name: string; readonly reusePort: boolean }[]): boolean {
     return this.#seats.every(
-      ({ worker, state, index, listening }) =>
+      ({ worker, state, index, listening, listenFailed }) =>
         worker === null ||
         state !== 'running' ||
-        listeners.every(({ name, reusePort }) => (!reusePort && index > 0) || listening.has(name)),
+        listeners.every(
+          ({ name, reusePort }) => (!reusePort && index > 0) || listening.has(name) || listenFailed.has(name),
+        ),
     )
   }
 
@@ -302,9 +310,7 @@ export class Workers {
     const { board } = this.#deps
     const boot = this.#deps.boot(seat.index)
     seat.bootVersion = boot.plan.version
-    seat.expected = new Set(
-      boot.plan.listeners.filter(({ reusePort }) => reusePort || seat.index === 0).map(({ name }) => name),
-    )
+    seat.expected = expectedListeners(boot.plan, seat.index)
     seat.listening.clear()
     seat.listenFailed.clear()
     seat.intent = null
@@ -312,6 +318,7 @@ export class Workers {
     seat.isDrained = false
     seat.readyAt = 0
     seat.silentTicks = 0
+    seat.failedTicks = 0
     seat.ticksSeen = board.ticks(seat.index)
     board.acknowledge(seat.index, 0)
     board.setState(seat.index, WorkerState.STARTING)
@@ -366,6 +373,7 @@ export class Workers {
   #watch(): void {
     for (const seat of this.#seats) {
       if (seat.worker === null || seat.intent !== null) continue
+      if (seat.state === 'starting') this.#watchListening(seat)
       const ticks = this.#deps.board.ticks(seat.index)
       if (ticks !== seat.ticksSeen) {
         seat.ticksSeen = ticks
@@ -378,6 +386,13 @@ export class Workers {
         this.#terminate(seat, { reason: 'hung', detail: `it gave no sign of life for ${(limit * TICK_MS) / 1000} s` })
       }
     }
+  }
+
+  #watchListening(seat: Seat): void {
+    const failed = [...seat.expected].find((name) => seat.listenFailed.has(name))
+    seat.failedTicks = failed === undefined ? 0 : seat.failedTicks + 1
+    if (seat.failedTicks < CANNOT_LISTEN_TICKS) return
+    this.#terminate(seat, { reason: 'error', detail: `it cannot listen on '${failed}'` })
   }
 
   #terminate(seat: Seat, intent: Seat['intent']): void {
@@ -454,6 +469,11 @@ export class Workers {
     clearTimeout(waiter.timer)
     if (this.#waiters.delete(waiter)) waiter.resolve(isDone)
   }
+}
+
+/** Names of the listeners that the worker at `index` opens. */
+function expectedListeners(plan: Plan, index: number): ReadonlySet<string> {
+  return new Set(plan.listeners.filter(({ reusePort }) => reusePort || index === 0).map(({ name }) => name))
 }
 
 function describeError(error: unknown): NonNullable<Seat['error']> {

@@ -13,8 +13,8 @@ import type { MemorySizes, SharedMemory } from './shared-memory.ts'
  * The hash names one bucket of 16 entries; a key lives there or nowhere. Entries whose count is 0 keep their key (an address
  * that returns finds it again) until another key needs the place: the one idle for longest goes first. When all 16 are in use
  * the connection is allowed, counted in `overflows`, and remembered in this worker alone so that its end finds nothing to
- * subtract. With entries for four times the addresses expected at once (a mean of 4 in 16), about one bucket in a million
- * is full; at half full one in 270.
+ * subtract. With entries for four times the addresses expected at once (a mean of 4 in 16), one bucket in a million
+ * has one too many; at half full one in 270.
  *
  * ## Protocol
  * Every entry has two tag words (the hash) and a count word: bit 31 is CLAIMED, then 11 bits of generation, 20 of count.

@@ -141,6 +141,7 @@ export class AccessLog {
   readonly #workerEnd: string
   readonly #quoted = new Map<string, string>()
   #destination: Destination | null
+  #isWriting = false
   #filling: Chunk | null = null
   /** Sealed chunks, oldest first. */
   #waiting: Chunk[] = []
@@ -198,7 +199,7 @@ export class AccessLog {
     this.#destination = next
     // A write under way closes its own descriptor when it is done.
     if (before !== null && !before.writing) closeDestination(before)
-    if (before?.writing !== true) this.#writeNext()
+    this.#writeNext()
   }
 
   /** Writes what is left, for at most 2 s, then counts the rest as dropped. */
@@ -308,7 +309,8 @@ export class AccessLog {
       this.#whenIdle?.()
       return
     }
-    if (this.#retryTimer !== null) return
+    // One write at a time, over a reopen too: the chunk under way is still the first that waits.
+    if (this.#retryTimer !== null || this.#isWriting) return
     const destination = this.#destination
     if (destination === null) {
       this.#destination = this.#open()
@@ -316,10 +318,11 @@ export class AccessLog {
       else this.#writeNext()
       return
     }
-    if (destination.writing) return
+    this.#isWriting = true
     destination.writing = true
     const end = destination.pipe ? endOfSlice(chunk) : chunk.used
     fs.write(destination.fd, chunk.bytes, chunk.written, end - chunk.written, null, (error, bytes) => {
+      this.#isWriting = false
       destination.writing = false
       if (destination !== this.#destination) closeDestination(destination)
       this.#afterWrite(chunk, error, bytes)

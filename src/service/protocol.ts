@@ -74,6 +74,7 @@ export type ServiceCall =
 export type ServiceEvent =
   | { readonly type: 'listening'; readonly url: string }
   | { readonly type: 'listen-failed'; readonly code: string; readonly message: string }
+  | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'call'; readonly id: number; readonly call: ServiceCall }
 
 /** Control → service. */

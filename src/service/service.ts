@@ -34,6 +34,8 @@ if (parentPort === null) throw new Error('service.ts is the entry of a worker th
 const control = parentPort
 const boot = workerData as ServiceBoot
 const send = (event: ServiceEvent): void => control.postMessage(event)
+/** Control decides what becomes of it: a program that embeds us keeps its console to itself. */
+const warn = (message: string): void => send({ type: 'warning', message })
 
 let view: BalancerView = boot.view
 let server: Server | null = null
@@ -53,7 +55,7 @@ async function start(admin: NonNullable<ServiceBoot['admin']>): Promise<void> {
   try {
     const address = await resolveAdminAddress(admin.bind)
     const api = createApi(
-      { view: () => view, reader: new StatusReader(boot.memory), calls, lateMs: () => lateMs, log: console.error },
+      { view: () => view, reader: new StatusReader(boot.memory), calls, lateMs: () => lateMs, log: warn },
       {
         boundHost: address.kind === 'unix' ? null : address.host,
         readsNeedToken: !isLocal(address),
@@ -79,7 +81,7 @@ async function start(admin: NonNullable<ServiceBoot['admin']>): Promise<void> {
     created.maxConnections = CONNECTIONS_MAX
     created.setTimeout(SOCKET_IDLE_MS)
     const url = await listen(created, address)
-    created.on('error', (error) => console.error(`admin API: ${error.message}`))
+    created.on('error', (error) => warn(`admin API: ${error.message}`))
     server = created
     announce(url, admin.bind)
     send({ type: 'listening', url })
@@ -96,7 +98,7 @@ function announce(url: string, bind: string): void {
   try {
     instanceFile = writeInstance(stateDirectory(), instance, bind)
   } catch (error) {
-    console.error(`admin API: the command line will need --admin ${url}: ${(error as Error).message}`)
+    warn(`admin API: the command line will need --admin ${url}: ${(error as Error).message}`)
   }
 }
 

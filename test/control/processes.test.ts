@@ -15,9 +15,9 @@ interface Child {
   readonly ended: Promise<number | null>
 }
 
-function run(context: TestContext, fixture: string): Child {
+function run(context: TestContext, fixture: URL): Child {
   const state = mkdtempSync(join(tmpdir(), 'evenkeel-process-'))
-  const child = spawn(process.execPath, [fileURLToPath(new URL(`./fixtures/${fixture}`, import.meta.url))], {
+  const child = spawn(process.execPath, [fileURLToPath(fixture)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, EVENKEEL_STATE_DIR: state },
   })
@@ -38,7 +38,7 @@ function run(context: TestContext, fixture: string): Child {
 }
 
 test('a program that embeds two balancers and stops them ends by itself, with nothing installed or left', async (context) => {
-  const child = run(context, 'embedding.ts')
+  const child = run(context, new URL('./fixtures/embedding.ts', import.meta.url))
   let code: number | null | undefined
   void child.ended.then((ended) => {
     code = ended
@@ -56,7 +56,7 @@ test('a program that embeds two balancers and stops them ends by itself, with no
 
 test('a process that is stopped for 5 s and continued loses no worker', async (context) => {
   if (process.platform === 'win32') return context.skip('there is no SIGSTOP')
-  const child = run(context, 'paused.ts')
+  const child = run(context, new URL('./fixtures/paused.ts', import.meta.url))
   await eventually(() => child.output().includes('ready'), 'it serves', 15_000)
   for (const pauseMs of [5000, 100, 100]) {
     child.signal('SIGSTOP')

@@ -100,8 +100,6 @@ test('a line says everything about an exchange, in the order of the reference pa
     attempts: 2,
     bytes_received: 100,
     bytes_sent: 200,
-    upstream_bytes_sent: 300,
-    upstream_bytes_received: 400,
     worker: 3,
     request_headers: { 'user-agent': 'curl/8' },
   }

@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, get, type Server } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EvenkeelProcess, startedUrl } from './evenkeel-process.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'evenkeel-start-'))
+const origins: Server[] = []
+
+/** An origin that says its name, at `/slow` after a second. */
+async function origin(name: string): Promise<string> {
+  const server = createServer((request, response) => {
+    response.setHeader('connection', 'close')
+    setTimeout(() => response.end(name), request.url === '/slow' ? 1000 : 0)
+  })
+  origins.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+let one: string
+let two: string
+
+before(async () => {
+  one = await origin('one')
+  two = await origin('two')
+})
+after(() => {
+  for (const server of origins) server.close()
+  rmSync(folder, { recursive: true })
+})
+
+function configText(endpoints: readonly unknown[], rest: object = {}): string {
+  return JSON.stringify({
+    version: 1,
+    workers: 1,
+    listeners: [{ name: 'main', bind: '127.0.0.1:0' }],
+    routes: [{ pool: 'web' }],
+    pools: { web: { endpoints } },
+    ...rest,
+  })
+}
+
+function write(name: string, text: string): string {
+  // As editors do it: another file, renamed over the old one.
+  writeFileSync(join(folder, `${name}.new`), text)
+  renameSync(join(folder, `${name}.new`), join(folder, name))
+  return join(folder, name)
+}
+
+async function body(url: string): Promise<string> {
+  const response = await fetch(url)
+  return await response.text()
+}
+
+describe('evenkeel start', () => {
+  test('says where it listens, serves, and stops on SIGTERM with exit 0', async () => {
+    const file = write('a.json', configText([one]))
+    await using running = new EvenkeelProcess(['start', '--config', file])
+    const [, url] = await running.says('stderr', /listening on (http:\/\/127\.0\.0\.1:\d+) \(main\)\n/)
+    assert.match(running.stderr, /pool web: 1 endpoint, round-robin, no health check/)
+    assert.doesNotMatch(running.stderr, /every interface/)
+    assert.equal(await body(url!), 'one')
+    running.signal('SIGTERM')
+    assert.equal(await running.exited(), 0)
+    assert.match(running.stderr, /SIGTERM: no new connections/)
+    assert.match(running.stderr, /stopped after .*everything had finished/)
+    assert.equal(running.stdout, '')
+  })
+
+  test('finds its config in the working directory, and says that it binds every interface', async () => {
+    write('evenkeel.config.mjs', `export default ${configText([one], { listeners: [{ bind: ':0' }] })}`)
+    await using running = new EvenkeelProcess(['start'], { cwd: folder })
+    await running.says(
+      'stderr',
+      /config: evenkeel\.config\.mjs[\s\S]*listening on http:\/\/\[::\]:\d+.*every interface of this machine/,
+    )
+    running.signal('SIGINT')
+    assert.equal(await running.exited(), 0)
+  })
+
+  test('started by root says once what would do instead', {
+    skip: process.getuid?.() !== 0 && 'it is not run by root here',
+  }, async () => {
+    const file = write('root.json', configText([one]))
+    await using running = new EvenkeelProcess(['start', '--config', file])
+    await running.says('stderr', /CAP_NET_BIND_SERVICE/)
+    await sleep(300)
+    assert.equal(running.stderr.split('CAP_NET_BIND_SERVICE').length - 1, 1)
+  })
+
+  test('lets what runs finish after the first signal, and cuts it off at the second', async () => {
+    const file = write('b.json', configText([one]))
+    await using patient = new EvenkeelProcess(['start', '--config', file, '--json'])
+    await using hasty = new EvenkeelProcess(['start', '--config', file, '--json'])
+    const [finished, cut] = await Promise.all([startedUrl(patient), startedUrl(hasty)])
+    const slow = body(`${finished}/slow`)
+    const lost = new Promise<string>((resolve) => {
+      get(`${cut}/slow`, (response) => resolve(String(response.statusCode))).on(
+        'error',
+        (error: NodeJS.ErrnoException) => resolve(error.code ?? ''),
+      )
+    })
+    await sleep(300)
+    patient.signal('SIGTERM')
+    hasty.signal('SIGTERM')
+    await hasty.event('stderr', 'stopping')
+    hasty.signal('SIGTERM')
+    assert.equal(await hasty.exited(), 0)
+    assert.match(await lost, /ECONNRESET|503/)
+    assert.equal((await hasty.event('stderr', 'stopped'))['cutOff'], 1)
+    assert.equal(await slow, 'one')
+    assert.equal(await patient.exited(), 0)
+  })
+
+  test('reloads when the file is replaced, or one that it imports', async () => {
+    write('endpoints.ts', `export const endpoints: string[] = ['${one}']\n`)
+    const file = write(
+      'c.ts',
+      `import { defineConfig } from 'evenkeel'\nimport { endpoints } from './endpoints.ts'\nexport default defineConfig({ ...${configText([])}, pools: { web: { endpoints } } })\n`,
+    )
+    await using running = new EvenkeelProcess(['start', '--config', file, '--json'])
+    const url = await startedUrl(running)
+    assert.equal(await body(url), 'one')
+    write('endpoints.ts', `export const endpoints: string[] = ['${two}']\n`)
+    const reloaded = await running.event('stderr', 'reloaded')
+    const changes = (reloaded['changes'] as { path: string; kind: string }[]).map(({ path, kind }) => `${kind} ${path}`)
+    assert.deepEqual(changes, [
+      `removed pools.web.endpoints[${one.slice(7)}]`,
+      `added pools.web.endpoints[${two.slice(7)}]`,
+    ])
+    assert.equal(await body(url), 'two')
+  })
+
+  test('refuses a broken config with every problem named, and keeps the one before', async () => {
+    const file = write('d.json', configText([one]))
+    await using running = new EvenkeelProcess(['start', '--config', file])
+    const [, url] = await running.says('stderr', /listening on (\S+)/)
+    write('d.json', configText(['nonsense', { url: two, wieght: 2 }]))
+    await running.says('stderr', /reload refused \(the file changed\): 2 problems; the config before stays/)
+    await running.says(
+      'stderr',
+      /d\.json:1:\d+: pools\.web\.endpoints\[0\]: .*\n.*d\.json:1:\d+: pools\.web\.endpoints\[1\]\.wieght: unknown key 'wieght' \(did you mean 'weight'\?\)\n/,
+    )
+    assert.equal(await body(url!), 'one')
+    running.signal('SIGHUP')
+    await running.says('stderr', /reload refused \(SIGHUP\)/)
+    assert.equal(await body(url!), 'one')
+    write('d.json', configText([two]))
+    await running.says('stderr', /reloaded \(the file changed\): 2 changes/)
+    assert.equal(await body(url!), 'two')
+  })
+
+  test('reads the file again on SIGHUP where it is not watched', async () => {
+    const unwatched = { reload: { watch: false } }
+    const file = write('e.json', configText([one], unwatched))
+    await using running = new EvenkeelProcess(['start', '--config', file, '--json'])
+    const url = await startedUrl(running)
+    write('e.json', configText([two], unwatched))
+    await sleep(500)
+    assert.equal(await body(url), 'one')
+    running.signal('SIGHUP')
+    await running.event('stderr', 'reloaded')
+    assert.equal(await body(url), 'two')
+  })
+
+  test('on a taken port says which, and exits 1', async () => {
+    const taken = createTcpServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const file = write('f.json', configText([one], { listeners: [{ bind: `127.0.0.1:${port}` }] }))
+    await using running = new EvenkeelProcess(['start', '--config', file])
+    assert.equal(await running.exited(), 1)
+    taken.close()
+    assert.match(running.stderr, new RegExp(`error: .*127\\.0\\.0\\.1:${port}`))
+    assert.match(running.stderr, /another program listens there/)
+    assert.doesNotMatch(running.stderr, /^\s+at /m)
+  })
+})
+
+describe('evenkeel proxy', () => {
+  test('forwards to its endpoints in turn, and writes the access log to standard output', async () => {
+    await using running = new EvenkeelProcess([
+      'proxy',
+      '--from',
+      '127.0.0.1:0',
+      '--to',
+      one,
+      two.slice(7),
+      '--workers',
+      '1',
+      '--access-log',
+      '--json',
+    ])
+    const url = await startedUrl(running)
+    const seen = [await body(url), await body(url), await body(url), await body(url)]
+    assert.deepEqual(seen.sort(), ['one', 'one', 'two', 'two'])
+    running.signal('SIGTERM')
+    assert.equal(await running.exited(), 0)
+    const logged = running.json('stdout')
+    assert.deepEqual(
+      logged.map(({ status }) => status),
+      [200, 200, 200, 200],
+    )
+  })
+
+  test('is found by evenkeel status through the port that it took', async () => {
+    await using running = new EvenkeelProcess(['proxy', '--from', '127.0.0.1:0', '--to', one, '--json'], {
+      env: { EVENKEEL_STATE_DIR: folder },
+    })
+    await startedUrl(running)
+    await using status = new EvenkeelProcess(['status', '--json'], { env: { EVENKEEL_STATE_DIR: folder } })
+    assert.equal(await status.exited(), 0)
+    assert.equal((JSON.parse(status.stdout) as { pid: number }).pid, running.child.pid)
+  })
+
+  test('has no admin API when told so, and nothing to reload', async () => {
+    await using running = new EvenkeelProcess(['proxy', '--from', '127.0.0.1:0', '--to', one, '--no-admin', '--json'])
+    const started = await running.event('stderr', 'started')
+    assert.equal(started['adminUrl'], null)
+    running.signal('SIGHUP')
+    await running.event('stderr', 'reload-refused')
+    running.signal('SIGTERM')
+    assert.equal(await running.exited(), 0)
+  })
+})
