@@ -342,19 +342,13 @@ export class Applier<T> {
       this.#deps.workers.broadcast({ type: 'refresh', version: this.#version, pools: [...refreshed] })
   }
 
-  /** Makes the records the ones in force; what was changed by hand on an endpoint that is gone is forgotten, with a warning. */
-  #adopt(settings: Settings, records: readonly EndpointRecord[], isFirst: boolean): string[] {
+  /** Makes the records the ones in force. */
+  #adopt(settings: Settings, records: readonly EndpointRecord[], isFirst: boolean): void {
     const before = this.#records
     this.#settings = settings
     this.#records = new Map(records.map((record) => [record.key, record]))
     this.#bySlot = new Map(records.map((record) => [record.slot, record]))
-    const warnings: string[] = []
-    for (const [key] of this.#overlay) {
-      if (this.#records.has(key)) continue
-      this.#overlay.delete(key)
-      warnings.push(`endpoint '${before.get(key)?.id ?? key}' is gone, and what was changed on it by hand with it`)
-    }
-    if (isFirst) return warnings
+    if (isFirst) return
     for (const record of records) {
       const known = before.get(record.key)
       if (known === undefined) this.#deps.onEndpoint(record, 'added', formatAddress(record.configured), 'config')

@@ -86,18 +86,19 @@ export class Attempt {
     const { exchange, context, endpoint } = this
     if (this.#isSettled) return
     this.upstream = null
+    const { slot, generation } = endpoint
+    if (error === ERROR_INDEX.EK_CONNECT_FAILED || error === ERROR_INDEX.EK_CONNECT_TIMEOUT)
+      context.table.connectFailed(slot, generation, endpoint.pool.plan.passive.failures, Date.now())
+    const isCurrent = exchange.attempt === this
+    const isRepeated = isCurrent && mayRepeat(exchange, error, endpoint)
+    if (isRepeated) context.table.recordRetry(context.index, slot, generation)
     this.#settle(0)
-    if (error === ERROR_INDEX.EK_CONNECT_FAILED || error === ERROR_INDEX.EK_CONNECT_TIMEOUT) {
-      const { failures } = endpoint.pool.plan.passive
-      context.table.connectFailed(endpoint.slot, endpoint.generation, failures, Date.now())
-    }
-    if (exchange.attempt !== this) return
+    if (!isCurrent) return
     exchange.attempt = null
     exchange.spareAttempt = this
     exchange.lastError = error
-    if (!mayRepeat(exchange, error, endpoint)) return failExchange(exchange, error)
+    if (!isRepeated) return failExchange(exchange, error)
     context.counters[error === ERROR_INDEX.EK_REUSED_CLOSED ? Counter.REPLAYS : Counter.RETRIES]! += 1
-    context.table.recordRetry(context.index, endpoint.slot, endpoint.generation)
     context.startAttempt(exchange)
   }
 
@@ -122,10 +123,11 @@ export class Attempt {
     this.#isSettled = true
     const { context, endpoint, exchange } = this
     const { slot, generation } = endpoint
-    context.table.release(context.index, slot, generation)
     if (status > 0) {
       const { firstByteMs, bytesReceived } = exchange
       context.table.record(context.index, slot, generation, status, firstByteMs, this.#bytesReceived, bytesReceived)
     } else if (status === 0) context.table.recordFailure(context.index, slot, generation)
+    // Last: as long as the count is held, the slot cannot pass to another endpoint.
+    context.table.release(context.index, slot, generation)
   }
 }

@@ -25,7 +25,9 @@ export function addressKey(address: string, key: Uint8Array): boolean {
   const left = front === '' ? [] : front.split(':')
   const right = back === undefined || back === '' ? [] : back.split(':')
   const groups =
-    back === undefined ? left : [...left, ...new Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
+    back === undefined
+      ? left
+      : [...left, ...new Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
   for (let i = 0; i < 4; i++) {
     const group = Number.parseInt(groups[i] ?? '0', 16)
     key[2 * i] = group >> 8

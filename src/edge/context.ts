@@ -1,11 +1,12 @@
 /** What everything in a worker shares: the shared tables, the clock, the plan in force, and what is kept for reuse. */
-import type { IdentityPlan } from '../pool/plan.ts'
+
 import type { EndpointTable } from '../memory/endpoint-table.ts'
 import type { KeyedTable } from '../memory/keyed-table.ts'
 import type { WorkerBoard } from '../memory/worker-board.ts'
-import type { AccessRecorder } from './record.ts'
+import type { IdentityPlan } from '../pool/plan.ts'
 import type { Exchange } from './exchange.ts'
 import type { ExchangePool } from './exchange-pool.ts'
+import type { AccessRecorder } from './record.ts'
 import type { RequestIds } from './request-ids.ts'
 import type { Timers } from './timers.ts'
 

@@ -53,7 +53,10 @@ export class EdgeWorker {
     this.#post = post
     this.#connect = connect
     this.#cursors = new Cursors(memory)
-    const timers = new Timers(() => performance.now(), () => this.#tick())
+    const timers = new Timers(
+      () => performance.now(),
+      () => this.#tick(),
+    )
     this.#lastTickMs = timers.nowMs
     this.context = {
       index,

@@ -68,7 +68,14 @@ export function forwardedFields(
 /** True when a Via field names us: the request has come round. */
 export function isLoop(head: RequestHead, via: string): boolean {
   for (let i = 0; i < head.count; i++)
-    if (head.id[i] === FieldId.VIA && head.value(i).split(/[\s,]+/).includes(via)) return true
+    if (
+      head.id[i] === FieldId.VIA &&
+      head
+        .value(i)
+        .split(/[\s,]+/)
+        .includes(via)
+    )
+      return true
   return false
 }
 

@@ -364,7 +364,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     this.#attempt = null
     this.#phase = Phase.IDLE
     this.#wantsMore = true
-    if (!this.#mayKeep || !this.#isRequestSent || this.#isWornOut() || !this.#endpoint.connections.keep(this)) this.close()
+    if (!this.#mayKeep || !this.#isRequestSent || this.#isWornOut() || !this.#endpoint.connections.keep(this))
+      this.close()
     else {
       this.usedAt = this.#context.timers.nowMs
       if (this.#isPaused) {
@@ -446,14 +447,24 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
 /** `offer` is the client's Upgrade field: a list of protocols. */
 function offers(offer: string, protocol: string): boolean {
   const wanted = protocol.trim().toLowerCase()
-  return wanted !== '' && offer.toLowerCase().split(',').some((one) => one.trim() === wanted)
+  return (
+    wanted !== '' &&
+    offer
+      .toLowerCase()
+      .split(',')
+      .some((one) => one.trim() === wanted)
+  )
 }
 
 function takeParser(endpoint: WorkerEndpoint): ResponseParser {
   const { responseHeadBytes, responseFieldCount } = endpoint.pool.plan.limits
   const parser = spareParser
   spareParser = null
-  if (parser !== null && parser.limits.headBytes === responseHeadBytes && parser.limits.fieldCount === responseFieldCount)
+  if (
+    parser !== null &&
+    parser.limits.headBytes === responseHeadBytes &&
+    parser.limits.fieldCount === responseFieldCount
+  )
     return parser
   return new ResponseParser({ headBytes: responseHeadBytes, fieldCount: responseFieldCount })
 }

@@ -1,6 +1,7 @@
 /** The routes of one listener, compiled: first match wins. Host and path are brought into normal form only if a route asks. */
-import { METHOD_NAMES } from '../http1/methods.ts'
+
 import { MethodId, type RequestHead } from '../http1/head.ts'
+import { METHOD_NAMES } from '../http1/methods.ts'
 import { normalHost, normalPath } from '../http1/target.ts'
 import type { RoutePlan } from '../pool/plan.ts'
 import { isGlob, matchesGlob } from './glob.ts'

@@ -118,7 +118,7 @@ describe('evenkeel demo', () => {
     const reader = events.body!.getReader()
     const startedAt = Date.now()
     const { value } = await reader.read()
-    assert.match(Buffer.from(value!).toString(), /^id: 1\ndata: \{"server"/)
+    assert.match(Buffer.from(value).toString(), /^id: 1\ndata: \{"server"/)
     assert.ok(Date.now() - startedAt < 500)
     await reader.cancel()
 

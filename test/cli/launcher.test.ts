@@ -40,7 +40,7 @@ describe('the launcher', () => {
     const source = ts.createSourceFile(
       'evenkeel.js',
       readFileSync(LAUNCHER, 'utf8'),
-      ts.ScriptTarget.ES5,
+      ts.ScriptTarget.ES2015,
       true,
       ts.ScriptKind.JS,
     )
