@@ -41,6 +41,8 @@ export interface ApplierDeps {
   readonly onEndpoint: (record: EndpointRecord, what: EndpointEdit, detail: string, cause: 'admin' | 'config') => void
   /** A plan, an endpoint or a name changed: views are out of date. */
   readonly onChange: () => void
+  /** Something went wrong that nobody foresaw: a mistake of ours. What was in force stays as far as it can. */
+  readonly onFault: (error: unknown) => void
 }
 
 export type EndpointEdit = 'added' | 'removed' | 'weight' | 'state' | 'address'
@@ -90,7 +92,7 @@ export class Applier<T> {
   #plan: Plan = { version: 0, listeners: [], routes: [], pools: [], identity: NO_IDENTITY, accessLog: null }
   #records = new Map<string, EndpointRecord>()
   #bySlot = new Map<number, EndpointRecord>()
-  readonly #overlay = new Map<string, EndpointOverlay>()
+  readonly #overlay = new Map<string, EndpointOverlay & { readonly id: string }>()
   #held: HeldListeners = new Map()
   #pending: Pending<T> | null = null
   #last: Promise<unknown> = Promise.resolve()
@@ -158,10 +160,16 @@ export class Applier<T> {
       this.#pending.tag = tag
       return this.#pending.promise
     }
-    const promise = this.#inTurn(async () => {
+    const promise = this.#inTurn(async (): Promise<{ readonly tag: T; readonly result: ApplyResult }> => {
       const pending = this.#pending!
       this.#pending = null
-      return { tag: pending.tag, result: await this.#reload(pending.settings) }
+      try {
+        return { tag: pending.tag, result: await this.#reload(pending.settings) }
+      } catch (error) {
+        this.#deps.onFault(error)
+        const message = `the reload failed inside the balancer: ${error instanceof Error ? error.message : String(error)}`
+        return { tag: pending.tag, result: { ok: false, problems: [problem('', message)] } }
+      }
     })
     this.#pending = { settings, tag, promise }
     return promise
@@ -180,7 +188,7 @@ export class Applier<T> {
       ...(wanted.state === record.base.state ? {} : { state: wanted.state }),
     }
     if (Object.keys(overlay).length === 0) this.#overlay.delete(key)
-    else this.#overlay.set(key, overlay)
+    else this.#overlay.set(key, { ...overlay, id: record.id })
     const changed = { ...record, ...wanted }
     this.#keep(changed)
     writeRecord(this.#deps.table, changed)
@@ -202,7 +210,7 @@ export class Applier<T> {
         // Only addresses changed, so nothing can be refused but for room, and there is as much as before.
         this.#rebuild(this.#settings, actualAddresses(this.#held))
         this.#deps.onChange()
-      })
+      }).catch((error: unknown) => this.#deps.onFault(error))
     }, GATHER_MS)
   }
 
@@ -238,9 +246,10 @@ export class Applier<T> {
       return { ok: false, problems }
     }
     this.#hold(settings, prepared.addresses)
+    const forgotten = this.#forgetChanges()
     const late = await this.#acknowledged(version)
     const lateWarnings = late.map((index) => `worker ${index} has not acknowledged within ${ACKNOWLEDGE_MS / 1000} s`)
-    return { ok: true, version, warnings: [...rebuilt.warnings, ...lateWarnings] }
+    return { ok: true, version, warnings: [...rebuilt.warnings, ...forgotten, ...lateWarnings] }
   }
 
   /** A method, because the answer changes while something is awaited. */
@@ -259,15 +268,12 @@ export class Applier<T> {
     // All of them, also after one has failed: what is still under way could not be told from a later failure.
     const isDone = await workers.until(() => workers.isOpened(opened), ACKNOWLEDGE_MS)
     this.#isOpening = false
-    const failed = failures().map(({ index, failure }) => ({
-      path: `listeners[${failure.listener}].bind`,
-      message: `worker ${index} cannot listen: ${listenReason(failure.code, failure.message)}`,
-      severity: 'error' as const,
-      code: 'bad-value' as const,
-    }))
+    const failed = failures().map(({ index, failure: { listener, code, message } }) =>
+      problem(`listeners[${listener}].bind`, `worker ${index} cannot listen: ${listenReason(code, message)}`),
+    )
     if (failed.length > 0 || isDone) return failed
     const message = `not every worker listens on ${opened.map(({ address }) => formatAddress(address)).join(', ')} within ${ACKNOWLEDGE_MS / 1000} s`
-    return [{ path: 'listeners', message, severity: 'error', code: 'bad-value' }]
+    return [problem('listeners', message)]
   }
 
   async #rollBack(before: Settings, held: HeldListeners, opened: readonly ListenerPlan[]): Promise<void> {
@@ -300,7 +306,7 @@ export class Applier<T> {
       workers.forgetListeners(opened.map(({ name }) => name))
       workers.broadcast({ type: 'plan', plan: this.#plan })
     } else this.#sendDifference(before, draft.plan.pools, draft.records, (version) => draft.commit(version))
-    const warnings = [...draft.warnings, ...this.#adopt(settings, draft.records, isFirst)]
+    this.#adopt(settings, draft.records, isFirst)
     health.update(draft.records.map(checkedOf))
     for (const { address, configured, slot } of draft.records) {
       if (address !== null || configured.kind === 'unix') continue
@@ -308,7 +314,7 @@ export class Applier<T> {
     }
     names.update(hostsOf(settings))
     this.#sweepSoon()
-    return { ok: true, version: this.#version, opened, warnings }
+    return { ok: true, version: this.#version, opened, warnings: draft.warnings }
   }
 
   #sendDifference(
@@ -356,6 +362,16 @@ export class Applier<T> {
     }
     for (const [key, record] of before)
       if (!this.#records.has(key)) this.#deps.onEndpoint(record, 'removed', formatAddress(record.configured), 'config')
+  }
+
+  /** What was changed by hand on an endpoint that is gone is forgotten, once it is sure that it is gone; says so. */
+  #forgetChanges(): string[] {
+    const warnings: string[] = []
+    for (const [key, { id }] of this.#overlay) {
+      if (this.#records.has(key)) continue
+      this.#overlay.delete(key)
+      warnings.push(`endpoint '${id}' is gone, and what was changed on it by hand with it`)
+    }
     return warnings
   }
 
@@ -516,5 +532,9 @@ function problemOf({ listener, message, hint }: ListenProblem): Problem {
 }
 
 function stopping(): Problem {
-  return { path: '', message: 'the balancer is stopping', severity: 'error', code: 'bad-value' }
+  return problem('', 'the balancer is stopping')
+}
+
+function problem(path: string, message: string): Problem {
+  return { path, message, severity: 'error', code: 'bad-value' }
 }

@@ -5,8 +5,8 @@
  *
  * 1. `createBalancer(config)` checks the config and throws `ConfigError` (`.problems`) when it cannot be used. It starts
  *    nothing: no thread, no socket, no timer. `config` is what a config file holds, or the `settings` of `loadConfig`.
- * 2. `await start()` binds every listener once to see that it is free, starts workers, the service thread and health checks, and
- *    resolves when every worker serves. It rejects with `StartError` (`.code`, `.problems`; e.g. `EADDRINUSE` naming the
+ * 2. `await start()` binds every listener once to see that it is free, starts workers, the service thread and health
+ *    checks, and resolves when every worker serves. It rejects with `StartError` (`.code`, `.problems`; e.g. `EADDRINUSE` naming the
  *    address) and leaves nothing running behind. An admin API that cannot listen does not fail a start: it is an `error`
  *    log line, stands in `view().config.problems`, and `adminUrl` is null.
  * 3. `address(name)` says where a listener really is (port 0 resolved), `adminUrl` where the admin API is.
@@ -19,8 +19,9 @@
  * Nothing process-wide is touched: no signal handlers, nothing on the console (listen to `log`). Two balancers live in
  * one process. Signals, config files, watching them and printing are the caller's.
  *
- * Events, each with one argument: `worker-exit` (not for those that a stop ends), `worker-ready`, `endpoint-changed`, `reloaded`, `reload-refused`,
- * `admin-listening`, `log`. An exception thrown by a listener is the caller's own, as with every EventEmitter.
+ * Events, each with one argument: `worker-exit` (not for those that a stop ends), `worker-ready`, `endpoint-changed`,
+ * `reloaded`, `reload-refused`, `admin-listening`, `log`. An exception thrown by a listener is the caller's own: it
+ * surfaces as an uncaught one, a little later, and the balancer goes on.
  */
 import type { EventEmitter } from 'node:events'
 import type { SettingsChange } from '../config/diff.ts'

@@ -132,6 +132,12 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
           prepareListeners(listeners, held, this.#canShare && (await canSharePorts())),
         onEndpoint: (record, what, detail, cause) => this.#endpointChanged(record, what, detail, cause),
         onChange: () => this.#changed(),
+        onFault: (error) => {
+          const message = error instanceof Error ? error.message : String(error)
+          this.#log('error', 'apply', 'fault', `something went wrong inside the balancer: ${message}`, {
+            stack: error instanceof Error ? error.stack : undefined,
+          })
+        },
       },
       settings,
     )
@@ -343,7 +349,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
             worker: index,
             restarts,
           })
-          this.emit('worker-ready', { index, restarts })
+          this.#tell('worker-ready', { index, restarts })
         },
         onExit: (end) => this.#workerEnded(end),
         onListenFailed: (index, failure) => {
@@ -396,7 +402,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
         ...(stack === null ? {} : { stack }),
       },
     )
-    this.emit('worker-exit', { index, reason, detail, connectionsLost, replacedInMs })
+    this.#tell('worker-exit', { index, reason, detail, connectionsLost, replacedInMs })
     if (replacedInMs === null) return
     channels.workerReplaced.publish(() => ({
       balancer: this.#name,
@@ -425,7 +431,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
         this.#adminUrl = url
         this.#adminProblem = null
         this.#log('debug', 'service', 'admin-listening', `the admin API listens on ${url}`, { url })
-        this.emit('admin-listening', { url })
+        this.#tell('admin-listening', { url })
         resolve()
       },
       onListenFailed: (code, message) => {
@@ -534,7 +540,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       changes: changes.map(({ path, kind }) => ({ path, kind })),
     })
     this.#changed()
-    this.emit('reloaded', { version, changes, warnings })
+    this.#tell('reloaded', { version, changes, warnings })
     this.#publishReload(true, changes.map(changeText), startedAt)
     return { ok: true, version, changes, warnings }
   }
@@ -549,7 +555,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       { problems },
     )
     this.#changed()
-    this.emit('reload-refused', { problems })
+    this.#tell('reload-refused', { problems })
     this.#publishReload(false, this.#refusal, performance.now())
     return { ok: false, problems }
   }
@@ -675,7 +681,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     )
     if ((kind === 'passive' || kind === 'unhealthy') && record.configured.kind === 'ip')
       this.#names.ask(record.configured.host)
-    this.emit('endpoint-changed', { id: record.id, pools: record.pools, slot, what: 'health', isFit, detail })
+    this.#tell('endpoint-changed', { id: record.id, pools: record.pools, slot, what: 'health', isFit, detail })
     const cause = kind === 'passive' || kind === 'passive-cleared' ? 'passive' : 'check'
     this.#publishEndpoint(record, cause, isFit ? 'fit' : 'unfit', detail)
     this.#changed()
@@ -694,7 +700,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       },
     )
     const isFit = what !== 'removed' && this.#table.fitness[record.slot] === 0
-    this.emit('endpoint-changed', { id: record.id, pools: record.pools, slot: record.slot, what, isFit, detail })
+    this.#tell('endpoint-changed', { id: record.id, pools: record.pools, slot: record.slot, what, isFit, detail })
     if (what !== 'address') this.#publishEndpoint(record, cause, what, detail)
     this.#changed()
   }
@@ -750,6 +756,18 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     this.#service?.send(() => this.view())
   }
 
+  /** Listeners are the caller's: one that throws must not stop what control is in the middle of. */
+  #tell<K extends keyof BalancerEvents>(event: K, ...values: BalancerEvents[K]): void {
+    try {
+      // `emit` is typed for one known event at a time.
+      ;(this as { emit(name: string, ...values: unknown[]): boolean }).emit(event, ...values)
+    } catch (error) {
+      setImmediate(() => {
+        throw error
+      })
+    }
+  }
+
   #log(
     level: LogLevel,
     component: LogRecord['component'],
@@ -758,7 +776,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     fields: Readonly<Record<string, unknown>> = {},
   ): void {
     if (this.listenerCount('log') === 0) return
-    this.emit('log', { ...fields, level, time: new Date().toISOString(), component, event, message })
+    this.#tell('log', { ...fields, level, time: new Date().toISOString(), component, event, message })
   }
 }
 

@@ -1,5 +1,6 @@
 /** Client addresses: as text for fields and logs, as 16 bytes for counting, and against lists of CIDR blocks. */
 import { BlockList, isIP } from 'node:net'
+import { isIpv4Mapped, parseIp } from '../core/address.ts'
 
 /** `::ffff:192.0.2.1`, as a dual-stack socket has it, is 192.0.2.1. */
 export function plainAddress(address: string): string {
@@ -11,28 +12,11 @@ export function plainAddress(address: string): string {
  * which is what one subscriber gets. False when the text is no address.
  */
 export function addressKey(address: string, key: Uint8Array): boolean {
-  const kind = isIP(address)
-  if (kind === 0) return false
-  key.fill(0)
-  if (kind === 4) {
-    key[10] = 0xff
-    key[11] = 0xff
-    writeIPv4(address, key, 12)
-    return true
-  }
-  const text = address.split('%', 1)[0] ?? ''
-  const [front = '', back] = text.split('::', 2)
-  const left = front === '' ? [] : front.split(':')
-  const right = back === undefined || back === '' ? [] : back.split(':')
-  const groups =
-    back === undefined
-      ? left
-      : [...left, ...new Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
-  for (let i = 0; i < 4; i++) {
-    const group = Number.parseInt(groups[i] ?? '0', 16)
-    key[2 * i] = group >> 8
-    key[2 * i + 1] = group & 0xff
-  }
+  const zone = address.indexOf('%')
+  const bytes = parseIp(zone < 0 ? address : address.slice(0, zone))
+  if (bytes === null) return false
+  key.set(bytes)
+  if (!isIpv4Mapped(bytes)) key.fill(0, 8)
   return true
 }
 
@@ -55,9 +39,4 @@ export class AddressSet {
     if (this.#isEmpty || address === '') return false
     return this.#list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   }
-}
-
-function writeIPv4(address: string, key: Uint8Array, at: number): void {
-  const parts = address.split('.')
-  for (let i = 0; i < 4; i++) key[at + i] = Number(parts[i])
 }

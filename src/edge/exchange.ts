@@ -125,7 +125,7 @@ export class Exchange extends Deadline {
     if (this.isOver) return
     if (this.tunnel !== null) {
       if (!this.tunnel.isIdle()) return this.tunnel.rearm()
-      this.error = ERROR_INDEX.EK_TUNNEL_IDLE
+      if (!this.requestEnded) this.error = ERROR_INDEX.EK_TUNNEL_IDLE
       return this.cutShort()
     }
     failExchange(this, ERROR_INDEX.EK_EXCHANGE_TIMEOUT)
@@ -154,6 +154,7 @@ export class Exchange extends Deadline {
     if (this.requestEnded || this.isOver) return
     this.requestEnded = true
     this.requestTrailers = trailers
+    if (this.tunnel !== null) this.tunnel.clientEnded()
     const { attempt } = this
     if (attempt?.upstream != null && attempt.hasSentHead) attempt.upstream.end(trailers)
   }

@@ -23,6 +23,8 @@ const Phase = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, TUNNEL: 4, CLOSED: 5 }
 const SMALL_BODY_BYTES = 2048
 const READ_BUFFER_BYTES = 16 * 1024
 const TRAILER_BYTES = 8192
+/** How long an endpoint that has ended a tunnel may take for what it was sent before. */
+const LAST_BYTES_MS = 2000
 
 /** A body with this much to come is worth a buffer of its own. */
 const LARGE_BYTES = 16 * 1024
@@ -43,6 +45,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   #phase: number = Phase.CONNECTING
   #attempt: Attempt | null = null
   #requests = 0
+  #hasLeft = false
   usedAt = 0
 
   // The request.
@@ -97,6 +100,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       return
     }
     this.#phase = Phase.HEAD
+    this.#isRequestStalled = false
+    this.#context.timers.disarm(this) // the deadline of its idle time
     // From the second request on, small writes must not wait for the acknowledgement of earlier ones.
     if (this.#requests === 2) this.#socket.setNoDelay(true)
     this.#sendHead(attempt)
@@ -138,13 +143,14 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
 
   close(): void {
     this.#socket.destroy()
+    this.#leave()
   }
 
   expire(): void {
     const attempt = this.#attempt
     const phase = this.#phase
     this.#attempt = null
-    this.#socket.destroy()
+    this.close()
     if (attempt === null) return // an idle connection's time is over
     if (phase === Phase.CONNECTING) attempt.failed(ERROR_INDEX.EK_CONNECT_TIMEOUT)
     else if (this.#isRequestStalled) attempt.failed(ERROR_INDEX.EK_SEND_STALLED)
@@ -207,9 +213,11 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   }
 
   #onDrain(): void {
+    const attempt = this.#attempt
     this.#isRequestStalled = false
+    if (attempt === null) return
     this.#armForAnswer()
-    this.#attempt?.exchange.requestDrained()
+    attempt.exchange.requestDrained()
   }
 
   // ------------------------------------------------------------------ reading
@@ -388,8 +396,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     const { head } = parser
     const field = head.find('upgrade')
     const upgrade = field < 0 ? '' : head.value(field)
-    // RFC 9110 section 7.8: only what the client offered.
-    if (exchange.upgrade === '' || !offers(exchange.upgrade, upgrade))
+    // RFC 9110 section 7.8: only what the client offered, and not in the middle of its request.
+    if (exchange.upgrade === '' || !offers(exchange.upgrade, upgrade) || !this.#isRequestSent)
       return this.#broken(attempt, ERROR_INDEX.EK_UNEXPECTED_UPGRADE)
     this.#phase = Phase.TUNNEL
     this.#socket.setNoDelay(true)
@@ -418,6 +426,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     if (this.#phase === Phase.TUNNEL) {
       this.#attempt = null
       // What the client still sends has nowhere to go once the endpoint has closed; its own end was passed on before.
+      // The socket closes by itself when it has sent the rest, to an endpoint that still reads.
+      this.#context.timers.arm(this, LAST_BYTES_MS)
       return attempt.end(null)
     }
     this.#lost(attempt)
@@ -425,12 +435,19 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
 
   #onClose(): void {
     this.#context.timers.remove(this)
-    this.#endpoint.connections.closed(this)
+    this.#leave()
     this.#lease?.release()
     this.#lease = null
     const attempt = this.#attempt
     if (attempt !== null) this.#lost(attempt)
     this.#phase = Phase.CLOSED
+  }
+
+  /** Gives the place back: at once, so that a new connection may take it. */
+  #leave(): void {
+    if (this.#hasLeft) return
+    this.#hasLeft = true
+    this.#endpoint.connections.closed(this)
   }
 
   /** The connection is gone under an attempt. */

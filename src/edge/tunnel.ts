@@ -8,7 +8,7 @@ import { WebSocketFrames } from './websocket-frames.ts'
 
 export class Tunnel {
   readonly #exchange: Exchange
-  readonly #idleMs: number
+  #idleMs: number
   /** Follows the frames towards the client, so that a drain can put a Close frame between two of them. */
   readonly frames: WebSocketFrames | null
   #touchedAt: number
@@ -33,6 +33,15 @@ export class Tunnel {
   fromEndpoint(bytes: Buffer, start: number, end: number): void {
     this.touch()
     if (this.frames !== null) this.frames.follow(bytes, start, end)
+  }
+
+  /** The client ended its side. It may have gone, which nothing tells: so from here on silence is borne for a short time only. */
+  clientEnded(): void {
+    const { halfCloseMs } = this.#exchange.downstream.listener.plan.timeouts
+    if (halfCloseMs <= 0 || (this.#idleMs > 0 && this.#idleMs <= halfCloseMs)) return
+    this.#idleMs = halfCloseMs
+    this.touch()
+    this.#exchange.context.timers.arm(this.#exchange, halfCloseMs)
   }
 
   isIdle(): boolean {

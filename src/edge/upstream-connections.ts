@@ -17,6 +17,7 @@ export interface UpstreamConnection extends UpstreamStream {
   readonly usedAt: number
   /** Takes the attempt; sends at once when connected. */
   start(attempt: Attempt): void
+  /** Reports its end (`UpstreamConnections.closed`) before it returns, so that its place can be taken. */
   close(): void
 }
 

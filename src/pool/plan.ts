@@ -1,3 +1,5 @@
+import type { SocketAddress } from '../core/address.ts'
+
 /**
  * What control tells a worker: the whole plan at the start and after a reload, deltas in between.
  * Plain data, cloned by `postMessage`; frozen in meaning once sent. Durations are milliseconds, 0 switches a limit off.
@@ -45,10 +47,6 @@ export interface ListenerPlan {
     readonly halfCloseMs: number
   }
 }
-
-export type SocketAddress =
-  | { readonly kind: 'ip'; readonly host: string; readonly port: number; readonly ipv6Only: boolean }
-  | { readonly kind: 'unix'; readonly path: string }
 
 export interface RoutePlan {
   readonly name: string

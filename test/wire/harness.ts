@@ -11,6 +11,7 @@
  * When the body of a test is over, clients and origins go away, and then everything that the worker counts as open has to
  * come back to zero by itself: so every test is a leak test for the kind of connection that it uses.
  */
+import type { SocketAddress } from '../../src/core/address.ts'
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import * as net from 'node:net'
@@ -29,7 +30,6 @@ import type {
   Plan,
   PoolPlan,
   RoutePlan,
-  SocketAddress,
   WorkerEvent,
 } from '../../src/pool/plan.ts'
 import type { Message } from './message.ts'
@@ -56,7 +56,7 @@ export function wire(name: string, body: (lab: Lab) => Promise<void>): void {
 
 // -------------------------------------------------------------------- origins
 
-/** What an origin does with one connection. It is over when the promise is; the connection stays open until then. */
+/** What an origin does with one connection. When the promise is over, the connection stays open until the other side ends it. */
 export type Script = (wire: Wire, index: number) => Promise<void> | void
 
 export class Origin {
@@ -111,9 +111,15 @@ export class Origin {
       else await script.serve(wire, this)
     }
     // The other side going away is part of many scripts; whatever else goes wrong is the test's to know.
-    run().catch((error: unknown) => {
-      if (!(error instanceof WireEnded)) this.failures.push(error)
-    })
+    void run()
+      .catch((error: unknown) => {
+        if (!(error instanceof WireEnded)) this.failures.push(error)
+      })
+      .then(() => {
+        // As servers do: when nothing is left to say, the end of the other side is the end.
+        if (wire.ended !== 'open') wire.close()
+        else wire.socket.on('end', () => wire.close())
+      })
   }
 }
 
@@ -426,7 +432,8 @@ export class Lab {
   /** Everybody leaves, and nothing may stay open. */
   async close(): Promise<void> {
     try {
-      for (const client of this.#clients) client.close()
+      // By a reset: a plain close could be half of one, which is borne for a while.
+      for (const client of this.#clients) client.reset()
       for (const edge of this.#edges) await edge.quiet()
       for (const origin of this.#origins) origin.close()
       for (const edge of this.#edges) await edge.zero()

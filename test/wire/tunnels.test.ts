@@ -331,3 +331,24 @@ wire('1000 echoes through a WebSocket server and client come back the same', asy
   assert.deepEqual(edge.counted, {})
   await new Promise((resolve) => http.close(resolve))
 })
+
+wire('a client that may be gone keeps its tunnel for a short time only, unless the endpoint speaks', async (lab) => {
+  const { client, edge, upstream } = await tunnel(
+    lab,
+    async (script) => {
+      await script.ending()
+      for (let i = 0; i < 8; i++) {
+        script.write('.')
+        await sleep(50)
+      }
+      await script.until(() => script.isClosed, 'the end of the tunnel')
+    },
+    { timeouts: { halfCloseMs: 150 } },
+  )
+  client.end()
+  await client.bytes(8)
+  await client.ending()
+  await edge.quiet()
+  assert.deepEqual(edge.counted, {})
+  assert.equal(upstream.receivedBytes > 0, true)
+})
