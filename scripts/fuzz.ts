@@ -3,12 +3,15 @@
  *
  * Valid requests and responses are mutated, mostly harmlessly, and each input is read whole and in pieces. Both must say
  * the same; what is accepted must hold the invariants (no CR, LF, NUL inside a line, fields that fill the head); and one
- * input in `--reference-every` is read by a second codec, made of regular expressions, which must agree on every input.
- * `--differential N` forwards that many accepted requests to node's own http.Server, see fuzz/differential.ts.
+ * input in `--reference-every` is read by a second codec, made of regular expressions, which must agree.
+ * Then `--differential` accepted requests are written as they go to an endpoint and read by node's http.Server, and by
+ * nginx where it is installed (fuzz/differential.ts).
  *
- * Exits with 1 at the first finding, which is printed as a line that makes it again. The default is what a release takes.
+ * Exits with 1 at the first finding, which is printed with its input. The defaults are what a release takes.
  */
+import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
+import { type DifferentialResult, differential } from './fuzz/differential.ts'
 import { type FuzzResult, fuzz } from './fuzz/run.ts'
 
 const { values } = parseArgs({
@@ -16,38 +19,74 @@ const { values } = parseArgs({
     inputs: { type: 'string', default: '5000000' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
     'reference-every': { type: 'string', default: '4' },
-    differential: { type: 'string', default: '0' },
+    differential: { type: 'string', default: '20000' },
   },
 })
 const inputs = Number(values.inputs)
 const seed = Number(values.seed)
 const referenceEvery = Math.max(1, Number(values['reference-every']))
+const samples = Number(values.differential)
+
+console.log(`seed ${seed}, ${inputs.toLocaleString('en')} inputs`)
+const requests: string[] = []
+const sampleEvery = Math.max(1, Math.floor((inputs * 0.2) / Math.max(1, samples)))
+let acceptedRequests = 0
+const result = fuzz({
+  inputs,
+  seed,
+  referenceEvery,
+  onProgress: (progress) => console.log(line(progress)),
+  onAcceptedRequest: (text, end) => {
+    if (requests.length < samples && acceptedRequests++ % sampleEvery === 0) requests.push(text.slice(0, end))
+  },
+})
+report(result)
+if (result.finding === null && samples > 0) {
+  await readByOthers('node')
+  const path = `${process.env['PATH'] ?? ''}:/usr/sbin`
+  if (spawnSync('nginx', ['-v'], { env: { ...process.env, PATH: path } }).status === 0) await readByOthers('nginx')
+  else console.log('nginx is not installed: not read by it')
+}
+
+async function readByOthers(reader: 'node' | 'nginx'): Promise<void> {
+  const started = performance.now()
+  const outcome = await differential(reader, requests)
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  console.log(`${reader}: ${outcome.sent.toLocaleString('en')} forwarded requests in ${seconds} s, ${outcome.agreed.toLocaleString('en')} read the same, ${outcome.skipped} not forwarded`)
+  for (const [why, count] of outcome.explained) console.log(`  ${count.toLocaleString('en').padStart(8)}  ${why}`)
+  reportDifference(outcome)
+}
+
+function reportDifference({ reader, finding }: DifferentialResult): void {
+  if (finding === null) return
+  console.error(`FOUND by ${reader}: ${finding.what}\n  sent      ${JSON.stringify(finding.input)}\n  forwarded ${JSON.stringify(finding.forwarded)}\n  answer    ${JSON.stringify(finding.answer)}`)
+  process.exitCode = 1
+}
+
+function report({ refusals, finding, ...rest }: FuzzResult): void {
+  console.log(`${line({ refusals, finding, ...rest })}; ${(rest.bytes / 1e6).toFixed(0)} MB`)
+  console.log('refused, by rule:')
+  for (const [code, count] of [...refusals].sort(([, a], [, b]) => b - a)) {
+    console.log(`  ${code.padEnd(32)}${count.toLocaleString('en').padStart(12)}  ${percent(count, rest.inputs)}`)
+  }
+  if (finding === null) return
+  const { what, input, cuts, index } = finding
+  console.error(`FOUND at input ${index} of seed ${seed}: ${what}\n  ${JSON.stringify(input)}\n  cut at ${JSON.stringify(cuts)}`)
+  process.exitCode = 1
+}
 
 function percent(part: number, whole: number): string {
   return `${((part / Math.max(1, whole)) * 100).toFixed(1)} %`
 }
 
-function line(result: FuzzResult): string {
-  const perSecond = Math.round((result.inputs / Math.max(1, result.milliseconds)) * 1000)
+function line(progress: FuzzResult): string {
+  const perSecond = Math.round((progress.inputs / Math.max(1, progress.milliseconds)) * 1000)
   return [
-    `${result.inputs.toLocaleString('en')} inputs`,
+    `${progress.inputs.toLocaleString('en')} inputs`,
     `${perSecond.toLocaleString('en')}/s`,
-    `accepted ${percent(result.accepted, result.inputs)}`,
-    `heads accepted ${percent(result.heads, result.inputs)}`,
-    `incomplete ${percent(result.incomplete, result.inputs)}`,
-    `held against the reference ${result.compared.toLocaleString('en')}`,
+    `accepted ${percent(progress.accepted, progress.inputs)}`,
+    `heads accepted ${percent(progress.heads, progress.inputs)}`,
+    `incomplete ${percent(progress.incomplete, progress.inputs)}`,
+    `held against the reference ${progress.compared.toLocaleString('en')}`,
   ].join(', ')
-}
-
-console.log(`seed ${seed}, ${inputs.toLocaleString('en')} inputs`)
-const result = fuzz({ inputs, seed, referenceEvery, onProgress: (progress) => console.log(line(progress)) })
-console.log(`${line(result)}; ${(result.bytes / 1e6).toFixed(0)} MB`)
-console.log('refused, by rule:')
-for (const [code, count] of [...result.refusals].sort(([, a], [, b]) => b - a)) {
-  console.log(`  ${code.padEnd(32)}${count.toLocaleString('en').padStart(12)}  ${percent(count, result.inputs)}`)
-}
-if (result.finding !== null) {
-  const { what, input, cuts, index } = result.finding
-  console.error(`FOUND at input ${index} of seed ${seed}: ${what}\n  ${JSON.stringify(input)}\n  cut at ${JSON.stringify(cuts)}`)
-  process.exitCode = 1
 }

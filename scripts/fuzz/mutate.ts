@@ -6,11 +6,11 @@ const LINE_PIECES = 4
 /** Bytes that some parser takes for another. */
 const SHARP_BYTES = '\0\x01\t\n\x0b\x0c\r \x1f"#,/0:;=@\\_\x7f\x80\x85\xa0\xff'
 
-/** A message made from a seed by one to four mutations, most of them harmless; one byte a character. */
+/** A message made from a seed by one to five mutations, most of them harmless; one byte a character. */
 export function mutate(seed: Seed, random: Xoshiro128): string {
   const pieces = [...seed.pieces]
   let text: string | null = null
-  const rounds = 1 + Math.min(random.below(4), random.below(4))
+  const rounds = 1 + random.below(5)
   for (let round = 0; round < rounds; round++) {
     const dice = random.below(100)
     if (dice < 40) exchange(pieces, GOOD, random)

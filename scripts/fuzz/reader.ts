@@ -134,7 +134,7 @@ export class StreamReader implements ChunkSink {
   chunkData(bytes: Buffer, start: number, end: number): void {
     for (let i = start; i < end; i++) this.#bodyHash = Math.imul(this.#bodyHash ^ bytes[i]!, 0x0100_0193)
     this.#bodyLength += end - start
-    if (this.#keepsBody) this.#body += bytes.latin1Slice(start, end)
+    if (this.#keepsBody) this.#body += bytes.toString('latin1', start, end)
   }
 
   #refuse(error: number): void {

@@ -1,6 +1,7 @@
 /** The fuzz loop: makes inputs, reads each in two ways, and holds the two against each other, the invariants and the reference. */
 import { ERROR_CODES } from '../../src/core/errors.ts'
 import { Xoshiro128 } from '../../src/core/random.ts'
+import { RequestHead } from '../../src/http1/head.ts'
 import { brokenInvariant, differenceFrom } from './invariants.ts'
 import { mutate } from './mutate.ts'
 import { Ended, type FirstMessage, isSame, StreamReader } from './reader.ts'
@@ -94,7 +95,7 @@ class Fuzzer {
     const kind = seed.isRequest ? 'request' : 'response'
     const text = mutate(seed, random)
     const isHead = !seed.isRequest && random.below(8) === 0
-    const length = this.#bytes.latin1Write(text, 0)
+    const length = this.#bytes.write(text, 0, 'latin1')
     result.bytes += length
     this.#text = text
     this.#broken = null
@@ -132,7 +133,7 @@ class Fuzzer {
       const difference = differenceFrom(reference, message)
       if (difference !== null) this.#broken ??= `the reference reads ${difference} otherwise`
     }
-    this.#options.onAcceptedRequest?.(this.#text, message.end)
+    if (message.head instanceof RequestHead) this.#options.onAcceptedRequest?.(this.#text, message.end)
   }
 
   #verdictDifference(whole: StreamReader): string | null {

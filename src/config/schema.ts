@@ -337,7 +337,7 @@ const structure = z.strictObject({
       xForwarded: z
         .boolean()
         .default(true)
-        .describe('Send `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` to endpoints.'),
+        .describe('Send `X-Forwarded-For`, `-Proto` and `-Host` to endpoints.'),
       standard: z.boolean().default(false).describe('Send `Forwarded` (RFC 7239) to endpoints.'),
       via: z
         .boolean()
@@ -346,9 +346,9 @@ const structure = z.strictObject({
       viaName: z
         .string()
         .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/, 'the name in Via is a token of at most 64 characters')
-        .default('evenkeel')
+        .default('auto')
         .describe(
-          'Own name in `Via`. A request that carries it already has been here: 508. Hazard: two balancers in a row need different names.',
+          'Own name in `Via`. A request that carries it already has been here: 508. `auto`: `evenkeel-` and 8 random characters, new at each start. Hazard: two balancers in a row need different names.',
         ),
     })
     .prefault({})

@@ -51,6 +51,8 @@ export interface BalancerOptions {
   readonly workerHeapMb?: number
   /** False: worker 0 alone listens, as where the platform has no SO_REUSEPORT. Default: true unless `EVENKEEL_NO_REUSEPORT=1`. */
   readonly reusePort?: boolean
+  /** Resolves an endpoint's name to its addresses, the preferred one first; rejects when there are none. Default: `dns.lookup`. */
+  readonly lookup?: (host: string) => Promise<readonly string[]>
   /** Another data-plane thread, for tests of supervision. Default: the one of `src/edge`. */
   readonly workerUrl?: URL
   /** Another service thread, for tests; null starts none. Default: the one of `src/service`. */

@@ -83,11 +83,11 @@ export class Names {
     return { address, problem }
   }
 
-  /** Looks a name up soon: its endpoint failed. */
+  /** Looks a name up soon: its endpoint failed. At once, or as soon as a second has passed since it was looked up last. */
   ask(host: string): void {
     const name = this.#names.get(host)
-    if (name === undefined || name.isRunning || performance.now() - name.lastAskedAt < ASK_AGAIN_MS) return
-    name.dueAt = 0
+    if (name === undefined || name.isRunning) return
+    name.dueAt = Math.min(name.dueAt, name.lastAskedAt + ASK_AGAIN_MS)
     this.#run()
   }
 

@@ -2,6 +2,7 @@
  * From settings to the plan that workers follow: rows of the shared tables given out, names replaced by addresses, what was
  * changed by hand laid over what the file says.
  */
+import { randomBytes } from 'node:crypto'
 import type { Problem } from '../config/problem.ts'
 import type { EndpointSettings, HealthSettings, ListenerSettings, PoolSettings, Settings } from '../config/schema.ts'
 import { formatAddress, type SocketAddress } from '../core/address.ts'
@@ -96,6 +97,8 @@ interface Gathered {
 
 /** Makes plans over one shared memory and keeps the books of its rows. Control's own. */
 export class Planner {
+  /** Its own in `Via`: two balancers in a row must not take each other for themselves. */
+  readonly #ownName = `evenkeel-${randomBytes(4).toString('hex')}`
   readonly #table: EndpointTable
   readonly #memory: SharedMemory
   readonly #listeners: SlotBook<Slot>
@@ -145,7 +148,7 @@ export class Planner {
     const records = new Map<string, EndpointRecord>()
     for (const each of gathered.values())
       records.set(each.key, makeRecord(each, endpoints.slots.get(each.key)!, inputs))
-    const plan = makePlan(inputs, records, listeners.slots, pools.slots)
+    const plan = makePlan(inputs, this.#ownName, records, listeners.slots, pools.slots)
     const all = [...records.values()]
     const discard = (): void => {
       for (const draft of [listeners, pools, endpoints]) draft.discard()
@@ -289,6 +292,7 @@ function literalAddress(configured: SocketAddress, resolve: PlanInputs['resolve'
 
 function makePlan(
   { settings, listenAddresses }: PlanInputs,
+  ownName: string,
   records: ReadonlyMap<string, EndpointRecord>,
   listenerSlots: ReadonlyMap<string, Slot>,
   poolSlots: ReadonlyMap<string, Slot>,
@@ -303,7 +307,7 @@ function makePlan(
       makePool(name, pool, poolSlots.get(name)!.slot, records),
     ),
     identity: {
-      via: forwarded.viaName,
+      via: forwarded.viaName === 'auto' ? ownName : forwarded.viaName,
       forwarded: { xForwarded: forwarded.xForwarded, standard: forwarded.standard, via: forwarded.via },
     },
     accessLog:

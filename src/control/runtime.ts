@@ -120,7 +120,10 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       },
       settings.health,
     )
-    this.#names = new Names({ onChange: (host) => this.#nameChanged(host) })
+    this.#names = new Names({
+      ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
+      onChange: (host) => this.#nameChanged(host),
+    })
     this.#applier = new Applier<Origin>(
       {
         planner: new Planner(this.memory, this.#table, this.#board),

@@ -4,7 +4,6 @@
  */
 import { ERROR_INDEX } from '../core/errors.ts'
 import type { MessageHead, ResponseHead } from '../http1/head.ts'
-import { Counter } from '../observe/counters.ts'
 import type { WorkerContext } from './context.ts'
 import type { Exchange } from './exchange.ts'
 import type { WorkerEndpoint } from './pools.ts'
@@ -89,17 +88,13 @@ export class Attempt {
     const { slot, generation } = endpoint
     if (error === ERROR_INDEX.EK_CONNECT_FAILED || error === ERROR_INDEX.EK_CONNECT_TIMEOUT)
       context.table.connectFailed(slot, generation, endpoint.pool.plan.passive.failures, Date.now())
-    const isCurrent = exchange.attempt === this
-    const isRepeated = isCurrent && mayRepeat(exchange, error, endpoint)
-    if (isRepeated) context.table.recordRetry(context.index, slot, generation)
     this.#settle(0)
-    if (!isCurrent) return
+    if (exchange.attempt !== this) return
     exchange.attempt = null
     exchange.spareAttempt = this
     exchange.lastError = error
-    if (!isRepeated) return failExchange(exchange, error)
-    context.counters[error === ERROR_INDEX.EK_REUSED_CLOSED ? Counter.REPLAYS : Counter.RETRIES]! += 1
-    context.startAttempt(exchange)
+    if (mayRepeat(exchange, error, endpoint)) context.startAttempt(exchange)
+    else failExchange(exchange, error)
   }
 
   // ------------------------------------------------------------------ told by the exchange

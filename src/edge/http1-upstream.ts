@@ -290,8 +290,9 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       this.#parser = null
       spareParser = parser
       if (status === ParseStatus.ERROR) {
+        const { error } = parser
         parser.reset()
-        return this.#broken(attempt, parser.error)
+        return this.#broken(attempt, error)
       }
       start = parser.consumed
       const { head } = parser

@@ -20,10 +20,12 @@ import { FieldFlag, FieldId, IS_HOP } from '../http1/fields.ts'
 import { Framing, MethodId, type RequestHead, TargetFlag } from '../http1/head.ts'
 import { normalPath } from '../http1/target.ts'
 import { writeRequestHead } from '../http1/write-request.ts'
+import { Counter } from '../observe/counters.ts'
 import { Attempt } from './attempt.ts'
 import type { WorkerContext } from './context.ts'
 import type { Exchange } from './exchange.ts'
 import { cutFor, forwardedFields, isLoop } from './forwarded.ts'
+import type { WorkerEndpoint } from './pools.ts'
 import { failExchange } from './respond.ts'
 
 /** How often a pick may turn out to be stale or full before the exchange is refused. */
@@ -69,12 +71,21 @@ export function startAttempt(exchange: Exchange): void {
     attempt.begin(endpoint, nowMs)
     exchange.attempt = attempt
     exchange.endpointId = endpoint.id
-    if (endpoint.connections.run(attempt)) return
+    const { lastError } = exchange
+    if (endpoint.connections.run(attempt)) {
+      if (lastError >= 0) countRepetition(context, endpoint, lastError)
+      return
+    }
     // Another worker took the last place between the pick and now.
     exchange.attempt = null
     attempt.cancel()
   }
   failExchange(exchange, ERROR_INDEX.EK_NO_CAPACITY)
+}
+
+function countRepetition(context: WorkerContext, endpoint: WorkerEndpoint, error: number): void {
+  context.counters[error === ERROR_INDEX.EK_REUSED_CLOSED ? Counter.REPLAYS : Counter.RETRIES]! += 1
+  context.table.recordRetry(context.index, endpoint.slot, endpoint.generation)
 }
 
 /** The `ERROR_INDEX` for which the request is refused whatever the routes say, -1 for none. */

@@ -94,7 +94,7 @@ describe('settings', () => {
     assert.deepEqual(rest, {
       version: 1,
       workers: 'auto',
-      forwarded: { xForwarded: true, standard: false, via: true, viaName: 'evenkeel' },
+      forwarded: { xForwarded: true, standard: false, via: true, viaName: 'auto' },
       accessLog: false,
       health: { maxConcurrent: 256 },
       memory: { endpoints: 1024, addresses: 65_536 },

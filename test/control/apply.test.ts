@@ -130,6 +130,40 @@ test('a listener that a worker cannot open undoes the whole reload', async (cont
   assert.ok((await balancer.reload(tells(configOf([B])))).ok, 'the next reload finds everything in order')
 })
 
+test('a reload that is undone keeps what was changed by hand', async (context) => {
+  const { balancer } = await start(context, configOf([A]))
+  await balancer.setEndpoint({ id: '127.0.0.1:1', state: 'draining' })
+  const listeners = [
+    { name: 'public', bind: '127.0.0.1:0' },
+    { name: 'fails', bind: '127.0.0.1:0' },
+  ]
+  assert.equal((await balancer.reload(tells(configOf([B], { listeners })))).ok, false)
+  assert.equal(balancer.view().pools[0]!.endpoints[0]!.state, 'draining')
+})
+
+test('a listener of events that throws breaks nothing: it surfaces as an uncaught exception', async (context) => {
+  const { balancer } = await start(context, configOf([A]))
+  const caught: unknown[] = []
+  // The test runner listens as well, and would call it a failure.
+  const others = process.rawListeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.on('uncaughtException', (error) => caught.push(error))
+  context.after(() => {
+    process.removeAllListeners('uncaughtException')
+    for (const other of others) process.on('uncaughtException', other as () => void)
+  })
+  balancer.on('endpoint-changed', () => {
+    throw new Error('mine')
+  })
+  const result = await balancer.reload(tells(configOf([A, B])))
+  assert.equal(result.ok, true)
+  await sleep(20)
+  assert.deepEqual(
+    caught.map((error) => (error as Error).message),
+    ['mine'],
+  )
+})
+
 test('a worker that starts after changes gets the plan with all of them', async (context) => {
   const { balancer } = await start(context, configOf([A]))
   await balancer.reload(tells(configOf([A, B])))

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { type BalancerEvents, ConfigError, createBalancer, StartError } from '../../src/index.ts'
 import { EndpointTable, Fitness } from '../../src/memory/endpoint-table.ts'
 import { WorkerBoard } from '../../src/memory/worker-board.ts'
+import { endpointChanged, reloaded, workerReplaced } from '../../src/observe/channels.ts'
 import { eventually, sleep } from '../pool/servers.ts'
 import { configOf, get, load, portOf, startBalancer, startOrigin } from './balancers.ts'
 
@@ -306,6 +307,50 @@ test('a config that cannot be used is refused whole, and the one before stays li
   assert.deepEqual(balancer.view().config.problems, [])
 })
 
+test('a config that could not even be read is shown like one that was refused', async (context) => {
+  const { balancer } = await startBalancer(context, configOf(['http://127.0.0.1:1']))
+  const refused = record(balancer, 'reload-refused')
+  balancer.refuseReload([{ path: '', message: 'line 3 is no YAML', severity: 'error', code: 'syntax' }])
+  assert.deepEqual(balancer.view().config.problems, ['line 3 is no YAML'])
+  assert.equal(refused.length, 1)
+})
+
+test('a balancer can be disposed of like any resource', async (context) => {
+  const one = await startOrigin(context, 'one')
+  let port = 0
+  {
+    await using balancer = createBalancer(configOf([one.url]), { workerHeapMb: 128 })
+    await balancer.start()
+    balancer.reopenLogs()
+    port = portOf(balancer)
+    assert.equal((await get(port)).body, 'one')
+  }
+  await assert.rejects(get(port), { code: 'ECONNREFUSED' })
+})
+
+test('what happens is told on the diagnostics channels as well', async (context) => {
+  const one = await startOrigin(context, 'one')
+  const told: unknown[] = []
+  const stops = [
+    workerReplaced.subscribe(({ worker, reason }) => told.push(['worker', worker, reason])),
+    endpointChanged.subscribe(({ endpoint, cause, change }) => told.push([endpoint, cause, change])),
+    reloaded.subscribe(({ ok, details }) => told.push(['reload', ok, details])),
+  ]
+  context.after(() => {
+    for (const stop of stops) stop()
+  })
+  const { balancer } = await startBalancer(context, configOf([one.url]))
+  await balancer.setEndpoint({ id: one.id, weight: 2 })
+  await balancer.reload(configOf([{ url: one.url, state: 'draining' }]))
+  await balancer.killWorker(0)
+  assert.deepEqual(told, [
+    [one.id, 'admin', 'weight'],
+    [one.id, 'config', 'state'],
+    ['reload', true, [`changed pools.web.endpoints[${one.id}].state`]],
+    ['worker', 0, 'killed'],
+  ])
+})
+
 test('a listener can be added, moved and removed by reloads; the others keep their connections', async (context) => {
   const one = await startOrigin(context, 'one')
   const { balancer, port } = await startBalancer(context, configOf([one.url]))
@@ -435,6 +480,32 @@ test('an endpoint whose name does not resolve does not keep the balancer from st
   const [, unresolved] = balancer.view().pools[0]!.endpoints
   assert.equal(unresolved?.lastCheck?.ok, false)
   assert.equal(new EndpointTable(balancer.memory).fitness[unresolved.slot], Fitness.UNHEALTHY)
+})
+
+test('an endpoint follows its name: from nowhere to an address, and to another one when it fails', async (context) => {
+  const one = await startOrigin(context, 'one')
+  const two = await startOrigin(context, 'two', undefined, { host: '127.0.0.2', port: one.port })
+  let answer: readonly string[] = []
+  const { balancer, port } = await startBalancer(context, configOf([`http://app.test:${one.port}`]), {
+    lookup: () => Promise.resolve(answer),
+  })
+  const changes = record(balancer, 'endpoint-changed')
+  assert.equal((await get(port)).status, 503)
+  const { slot } = balancer.view().pools[0]!.endpoints[0]!
+  answer = ['127.0.0.1', '127.0.0.2']
+  await eventually(() => changes.some(({ what }) => what === 'address'), 'it resolves')
+  await eventually(() => balancer.view().pools[0]!.endpoints[0]!.address.startsWith('127.0.0.1'), 'it is in force')
+  await sleep(50)
+  assert.equal((await get(port)).body, 'one')
+  await one.close()
+  answer = ['127.0.0.2']
+  // The connect that fails marks it, and the mark has its name looked up.
+  await get(port)
+  await eventually(() => balancer.view().pools[0]!.endpoints[0]!.address.startsWith('127.0.0.2'), 'it moved')
+  await sleep(50)
+  assert.equal((await get(port)).body, 'two')
+  assert.equal(two.seen.requests, 1)
+  assert.equal(balancer.view().pools[0]!.endpoints[0]!.slot, slot, 'it is the same endpoint')
 })
 
 test('an endpoint may be a name', async (context) => {

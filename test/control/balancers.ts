@@ -15,6 +15,7 @@ export interface Origin {
   readonly name: string
   readonly url: string
   readonly id: string
+  readonly port: number
   /** Requests that were not health checks. */
   readonly seen: { requests: number; checks: number }
   close(): Promise<void>
@@ -25,7 +26,9 @@ export async function startOrigin(
   context: TestContext,
   name: string,
   handle: (request: IncomingMessage, response: ServerResponse) => void = (_, response) => void response.end(name),
+  where: { readonly host?: string; readonly port?: number } = {},
 ): Promise<Origin> {
+  const { host = '127.0.0.1' } = where
   const seen = { requests: 0, checks: 0 }
   const server = createServer((incoming, response) => {
     if (incoming.headers['user-agent'] === 'evenkeel-health-check') {
@@ -38,14 +41,14 @@ export async function startOrigin(
   })
   // The balancer keeps connections for as long as it likes: the origin must not be the one that closes.
   server.keepAliveTimeout = 600_000
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(where.port ?? 0, host, resolve))
   const close = (): Promise<void> => {
     server.closeAllConnections()
     return new Promise((resolve) => void server.close(() => resolve()))
   }
   context.after(close)
   const { port } = server.address() as { port: number }
-  return { name, url: `http://127.0.0.1:${port}`, id: `127.0.0.1:${port}`, seen, close }
+  return { name, url: `http://${host}:${port}`, id: `${host}:${port}`, port, seen, close }
 }
 
 /** One listener, one pool. */

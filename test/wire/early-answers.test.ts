@@ -1,6 +1,6 @@
 /** Answers that begin, or end, before the request has ended; and clients that end their side early. */
 import assert from 'node:assert/strict'
-import { eventually, get, ok, sleep, wire } from './harness.ts'
+import { get, ok, sleep, wire } from './harness.ts'
 
 wire('both bodies flow at once, each byte as soon as it is there', async (lab) => {
   const origin = await lab.origin(async (upstream) => {
