@@ -52,14 +52,18 @@ async function readByOthers(reader: 'node' | 'nginx'): Promise<void> {
   const started = performance.now()
   const outcome = await differential(reader, requests)
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  console.log(`${reader}: ${outcome.sent.toLocaleString('en')} forwarded requests in ${seconds} s, ${outcome.agreed.toLocaleString('en')} read the same, ${outcome.skipped} not forwarded`)
+  console.log(
+    `${reader}: ${outcome.sent.toLocaleString('en')} forwarded requests in ${seconds} s, ${outcome.agreed.toLocaleString('en')} read the same, ${outcome.skipped} not forwarded`,
+  )
   for (const [why, count] of outcome.explained) console.log(`  ${count.toLocaleString('en').padStart(8)}  ${why}`)
   reportDifference(outcome)
 }
 
 function reportDifference({ reader, finding }: DifferentialResult): void {
   if (finding === null) return
-  console.error(`FOUND by ${reader}: ${finding.what}\n  sent      ${JSON.stringify(finding.input)}\n  forwarded ${JSON.stringify(finding.forwarded)}\n  answer    ${JSON.stringify(finding.answer)}`)
+  console.error(
+    `FOUND by ${reader}: ${finding.what}\n  sent      ${JSON.stringify(finding.input)}\n  forwarded ${JSON.stringify(finding.forwarded)}\n  answer    ${JSON.stringify(finding.answer)}`,
+  )
   process.exitCode = 1
 }
 
@@ -71,7 +75,9 @@ function report({ refusals, finding, ...rest }: FuzzResult): void {
   }
   if (finding === null) return
   const { what, input, cuts, index } = finding
-  console.error(`FOUND at input ${index} of seed ${seed}: ${what}\n  ${JSON.stringify(input)}\n  cut at ${JSON.stringify(cuts)}`)
+  console.error(
+    `FOUND at input ${index} of seed ${seed}: ${what}\n  ${JSON.stringify(input)}\n  cut at ${JSON.stringify(cuts)}`,
+  )
   process.exitCode = 1
 }
 

@@ -84,10 +84,10 @@ function nginxConfig(port: number, options: BalancerOptions): string {
   const { folder, workers, originPorts, isLargeBuffers } = options
   return `daemon off;
 worker_processes ${workers};
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 18000;
 pid ${folder}/nginx.pid;
 error_log stderr crit;
-events { worker_connections 8192; multi_accept on; }
+events { worker_connections 16384; multi_accept on; }
 http {
   access_log off;
   tcp_nodelay on;
@@ -127,7 +127,7 @@ http {
 function haproxyConfig(port: number, { workers, originPorts, isLargeBuffers }: BalancerOptions): string {
   return `global
   nbthread ${workers}
-  maxconn 8000
+  maxconn 9000
   ${isLargeBuffers ? 'tune.bufsize 65536' : ''}
 defaults
   mode http

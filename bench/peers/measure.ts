@@ -6,9 +6,13 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Balancer, Running } from './balancers.ts'
-import { cpuNanoseconds, memoryOf } from './processes.ts'
+import { cpuNanoseconds, type Memory, memoryOf } from './processes.ts'
 import type { IdleRow, LoadRow, Row } from './rows.ts'
+import { slopeOf } from './statistics.ts'
 import { runWrk } from './wrk.ts'
+
+/** Before memory is read: collectors that wait for a pause have had one. */
+const IDLE_SETTLE_MS = 4000
 
 export interface LoadSample {
   readonly round: number
@@ -95,35 +99,36 @@ export async function measureLoad(row: LoadRow, options: MeasureOptions): Promis
   return samples
 }
 
-/** Memory of a program with many idle connections less its memory without, each after the same load. */
+/**
+ * Memory that one more idle connection costs: the slope of the least-squares line through readings with one to four
+ * quarters of the connections open. A single difference will not do: a garbage-collected heap grows by steps, and room
+ * left over from a load before would hide thousands of connections.
+ */
 export async function measureIdle(row: IdleRow, options: MeasureOptions): Promise<Samples<IdleSample>> {
-  const cores = coresFor(row.workers)
-  const samples = new Map<string, IdleSample[]>()
+  const samples = new Map<string, IdleSample[]>(options.balancers.map(({ name }) => [name, []]))
   for (let round = 0; round < options.rounds; round++) {
     for (const balancer of options.balancers) {
       const { program, port } = await startIn(balancer, balancer.name, row, options)
       const sockets: Socket[] = []
       try {
-        const url = `http://127.0.0.1:${port}${row.path}`
-        await runWrk({ url, cores: cores.load, connections: 64, seconds: options.warmSeconds, headers: [] })
-        await sleep(2000)
-        const before = memoryOf(program.pid)
-        for (let batch = 0; sockets.length < row.connections; batch++) {
-          const count = Math.min(100, row.connections - batch * 100)
-          sockets.push(...(await Promise.all(Array.from({ length: count }, () => openAndAsk(port, row.path)))))
+        const readings: { readonly connections: number; readonly memory: Memory }[] = []
+        for (let quarter = 1; quarter <= 4; quarter++) {
+          while (sockets.length < (row.connections * quarter) / 4) {
+            sockets.push(...(await Promise.all(Array.from({ length: 100 }, () => openAndAsk(port, row.path)))))
+          }
+          await sleep(IDLE_SETTLE_MS)
+          readings.push({ connections: sockets.length, memory: memoryOf(program.pid) })
         }
-        await sleep(2000)
-        const after = memoryOf(program.pid)
         const closed = sockets.filter((socket) => socket.destroyed).length
         if (closed > 0) throw new Error(`${balancer.name} closed ${closed} of ${row.connections} idle connections`)
+        const kibPerConnection = (of: (memory: Memory) => number): number =>
+          slopeOf(readings.map(({ connections, memory }) => [connections, of(memory) / 1024]))
         const sample = {
           round,
-          pssKibPerConnection: (after.pssBytes - before.pssBytes) / 1024 / row.connections,
-          rssKibPerConnection: (after.rssBytes - before.rssBytes) / 1024 / row.connections,
+          pssKibPerConnection: kibPerConnection(({ pssBytes }) => pssBytes),
+          rssKibPerConnection: kibPerConnection(({ rssBytes }) => rssBytes),
         }
-        const list = samples.get(balancer.name) ?? []
-        list.push(sample)
-        samples.set(balancer.name, list)
+        samples.get(balancer.name)!.push(sample)
         options.log(
           `  ${row.name} ${round + 1}/${options.rounds} ${balancer.name.padEnd(14)} ` +
             `${sample.pssKibPerConnection.toFixed(2)} KiB/connection (PSS), ${sample.rssKibPerConnection.toFixed(2)} (RSS)`,

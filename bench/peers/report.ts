@@ -200,8 +200,9 @@ ${summaryTable(results, machine)}
   health checks are off. The configurations stand in \`bench/peers/balancers.ts\`.
 - Rounds alternate between the programs and the order rotates. Ratios are taken round by round and their median is shown,
   so a drift of the machine cancels. The noise row runs each program twice under the first row's load.
-- Memory: proportional set size of the program with ${idleConnections(results)} idle connections, each of which was answered once, less that
-  without them, after the same warm-up; a fresh process for each round.
+- Memory: growth of the program's proportional set size per idle connection, each of which was answered once: slope of the
+  least-squares line through readings at a quarter to all of ${idleConnections(results)} connections; a fresh process for each round.
+  What the kernel holds for a socket is in none of the figures.
 
 ## Ratios to the better of nginx and HAProxy
 

@@ -146,7 +146,7 @@ export const ROWS: readonly Row[] = [
     name: 'idle',
     title: 'memory per idle kept-alive connection',
     path: '/small',
-    connections: 2000,
+    connections: 8000,
     workers: 1,
     goal: 8,
   },

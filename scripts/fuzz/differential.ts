@@ -90,7 +90,7 @@ interface Explanation {
   readonly of: 'node' | 'nginx' | 'both'
   readonly why: string
   /** Is this why the reader refused? `answer` begins with its final status. */
-  holds(reference: ReferenceMessage, answer: string): boolean
+  readonly holds: (reference: ReferenceMessage, answer: string) => boolean
 }
 
 /** Case by case, why a reader refuses what we forward. None is about where a message ends. */
@@ -103,31 +103,40 @@ const EXPLAINED: readonly Explanation[] = [
   {
     of: 'nginx',
     why: 'nginx takes methods of A to Z, "-" and "_" alone, and refuses TRACE',
-    holds: ({ line }, answer) => /^HTTP\/1\.1 40[05]/.test(answer) && (!/^[A-Z_-]+$/.test(line[0]!) || line[0] === 'TRACE'),
+    holds: ({ line }, answer) =>
+      /^HTTP\/1\.1 40[05]/.test(answer) && (!/^[A-Z_-]+$/.test(line[0]!) || line[0] === 'TRACE'),
   },
   {
     of: 'nginx',
     why: 'nginx takes no asterisk target',
-    holds: ({ line }, answer) => answer.startsWith('HTTP/1.1 400') && (line[1] === '*' || originForm(line[0]!, line[1]!) === '*'),
+    holds: ({ line }, answer) =>
+      answer.startsWith('HTTP/1.1 400') && (line[1] === '*' || originForm(line[0]!, line[1]!) === '*'),
   },
   {
     of: 'nginx',
     why: 'nginx normalises every path and refuses bad percent-encoding, %00 and climbing, in absolute URLs as well',
-    holds: ({ line }, answer) => answer.startsWith('HTTP/1.1 400') && NGINX_MAY_REFUSE_PATH.test(line[1]!.split('?')[0]!),
+    holds: ({ line }, answer) =>
+      answer.startsWith('HTTP/1.1 400') && NGINX_MAY_REFUSE_PATH.test(line[1]!.split('?')[0]!),
   },
 ]
 
 /** The difference between what the client sent and what the reader saw, or null. */
-function judge(reader: 'node' | 'nginx', reference: ReferenceMessage, seen: readonly Seen[], index: number): string | null {
+function judge(
+  reader: 'node' | 'nginx',
+  reference: ReferenceMessage,
+  seen: readonly Seen[],
+  index: number,
+): string | null {
   const [ours, sentinel, ...more] = seen
   if (ours === undefined) return 'nothing was read'
   if (ours.url === sentinelPath(index)) return 'the request was not read, the sentinel was'
   if (sentinel === undefined) return 'the sentinel was not read'
   if (more.length > 0) return 'more than two requests were read'
-  if (sentinel.method !== 'GET' || sentinel.url !== sentinelPath(index) || sentinel.body !== '') return 'the sentinel is not as it was sent'
+  if (sentinel.method !== 'GET' || sentinel.url !== sentinelPath(index) || sentinel.body !== '')
+    return 'the sentinel is not as it was sent'
   const [method, target] = reference.line
   if (ours.method !== method) return `the method is ${ours.method}`
-  if (ours.url !== originForm(method!, target!)) return `the target is ${ours.url}`
+  if (ours.url !== originForm(method, target!)) return `the target is ${ours.url}`
   if (ours.body !== reference.body) return `the body is ${JSON.stringify(ours.body)}`
   // nginx writes a head of its own; what it makes of the fields is its business.
   return reader === 'nginx' ? null : fieldDifference(reference, ours)
@@ -140,13 +149,23 @@ function fieldDifference(reference: ReferenceMessage, seen: Seen): string | null
   if (JSON.stringify(valuesOf('host')) !== JSON.stringify([host])) return `Host is ${JSON.stringify(valuesOf('host'))}`
   const lengths = valuesOf('content-length')
   const codings = valuesOf('transfer-encoding')
-  const framing = codings.length === 1 && codings[0] === 'chunked' && lengths.length === 0 ? 'chunked' : codings.length === 0 && lengths.length === 1 ? 'length' : codings.length + lengths.length === 0 ? 'none' : 'ambiguous'
+  const framing =
+    codings.length === 1 && codings[0] === 'chunked' && lengths.length === 0
+      ? 'chunked'
+      : codings.length === 0 && lengths.length === 1
+        ? 'length'
+        : codings.length + lengths.length === 0
+          ? 'none'
+          : 'ambiguous'
   if (framing !== reference.framing) return `the framing is ${framing}`
-  const rest = (list: readonly (readonly string[])[]) => list.filter(([name]) => !/^(?:host|transfer-encoding)$/i.test(name!))
+  const rest = (list: readonly (readonly string[])[]) =>
+    list.filter(([name]) => !/^(?:host|transfer-encoding)$/i.test(name!))
   const kept = reference.fields.filter(([name], i) => !reference.hop[i] && !isVariant(name))
   if (JSON.stringify(rest(fields)) !== JSON.stringify(rest(kept))) return `the fields are ${JSON.stringify(fields)}`
   const trailers = reference.trailers.filter(([name]) => !isVariant(name))
-  return JSON.stringify(pairs(seen.rawTrailers)) === JSON.stringify(trailers) ? null : `the trailers are ${JSON.stringify(seen.rawTrailers)}`
+  return JSON.stringify(pairs(seen.rawTrailers)) === JSON.stringify(trailers)
+    ? null
+    : `the trailers are ${JSON.stringify(seen.rawTrailers)}`
 }
 
 function isVariant(name: string): boolean {
@@ -194,7 +213,8 @@ function forwardedBody(head: RequestHead, bytes: Buffer, start: number): string 
       body += `${(to - from).toString(16)}\r\n${data.toString('latin1', from, to)}\r\n`
     },
   }
-  if (decoder.feed(bytes, start, bytes.length, sink) !== ParseStatus.DONE) throw new Error('an accepted body is refused')
+  if (decoder.feed(bytes, start, bytes.length, sink) !== ParseStatus.DONE)
+    throw new Error('an accepted body is refused')
   return body + writeLastChunk(decoder.trailers)
 }
 
@@ -220,7 +240,10 @@ class Client {
     socket.write(`${request}GET ${sentinelPath(index)} HTTP/1.1\r\nHost: sentinel.example\r\n\r\n`, 'latin1')
     const deadline = Date.now() + ANSWER_TIMEOUT_MS
     while (this.#socket === socket && !this.#received.includes(`x-sentinel: ${index}\r\n`) && Date.now() < deadline) {
-      await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), sleep(ANSWER_TIMEOUT_MS, undefined, { ref: false })])
+      await Promise.race([
+        new Promise<void>((resolve) => (this.#wake = resolve)),
+        sleep(ANSWER_TIMEOUT_MS, undefined, { ref: false }),
+      ])
     }
     if (!this.#received.includes(`x-sentinel: ${index}\r\n`)) this.close()
     return this.#received
@@ -255,7 +278,13 @@ class Client {
 async function startOrigin(): Promise<{ port: number; seen: Seen[]; close(): void }> {
   const seen: Seen[] = []
   const server = http.createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
-    const one: Seen = { method: request.method ?? '', url: request.url ?? '', rawHeaders: request.rawHeaders, body: '', rawTrailers: [] }
+    const one: Seen = {
+      method: request.method ?? '',
+      url: request.url ?? '',
+      rawHeaders: request.rawHeaders,
+      body: '',
+      rawTrailers: [],
+    }
     seen.push(one)
     request.setEncoding('latin1')
     request.on('data', (text: string) => {
@@ -286,7 +315,9 @@ async function startOrigin(): Promise<{ port: number; seen: Seen[]; close(): voi
 async function startNginx(originPort: number): Promise<{ port: number; stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'evenkeel-nginx-'))
   const port = await freePort()
-  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`)
+  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  )
   writeFileSync(
     join(folder, 'nginx.conf'),
     `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log crit;
@@ -304,7 +335,10 @@ async function startNginx(originPort: number): Promise<{ port: number; stop(): P
       }
     }`,
   )
-  const child = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf')], { stdio: 'ignore', env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` } })
+  const child = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf')], {
+    stdio: 'ignore',
+    env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` },
+  })
   const exited = once(child, 'exit')
   for (let tries = 0; tries < 100 && !(await canConnect(port)); tries++) await sleep(50)
   return {

@@ -1,5 +1,5 @@
 /** What must be true of every head that the codec accepts, seen from the bytes alone. */
-import { Framing, type MessageHead, RequestHead, ResponseHead } from '../../src/http1/head.ts'
+import { Framing, type MessageHead, RequestHead } from '../../src/http1/head.ts'
 import type { FirstMessage } from './reader.ts'
 import type { ReferenceMessage } from './reference.ts'
 
@@ -30,8 +30,10 @@ export function brokenInvariant(head: MessageHead): string | null {
     if (nameStart !== lineStart) return 'a field that does not begin with its line'
     if (nameEnd <= nameStart || bytes[nameEnd] !== 0x3a) return 'a name that does not end at a colon'
     if (valueStart <= nameEnd || valueEnd < valueStart) return 'a value that is not behind its name'
-    for (let at = nameStart; at < valueEnd; at++) if (bytes[at] === LF || bytes[at] === CR) return 'a field over two lines'
-    for (let at = nameStart; at < nameEnd; at++) if (bytes[at]! <= 0x20 || bytes[at]! >= 0x7f) return 'a name that is no token'
+    for (let at = nameStart; at < valueEnd; at++)
+      if (bytes[at] === LF || bytes[at] === CR) return 'a field over two lines'
+    for (let at = nameStart; at < nameEnd; at++)
+      if (bytes[at]! <= 0x20 || bytes[at]! >= 0x7f) return 'a name that is no token'
     for (lineStart = valueEnd; bytes[lineStart] !== LF; lineStart++) {
       const byte = bytes[lineStart]
       if (byte !== 0x20 && byte !== 0x09 && byte !== CR) return 'a value that was cut'
@@ -46,8 +48,12 @@ export function differenceFrom(reference: ReferenceMessage, message: FirstMessag
   const { head, body, trailers } = message
   const line =
     head instanceof RequestHead
-      ? [head.text(head.methodStart, head.methodEnd), head.text(head.targetStart, head.targetEnd), String(head.versionMinor)]
-      : [String(head.versionMinor), String((head as ResponseHead).status), head.text((head as ResponseHead).reasonStart, (head as ResponseHead).reasonEnd)]
+      ? [
+          head.text(head.methodStart, head.methodEnd),
+          head.text(head.targetStart, head.targetEnd),
+          String(head.versionMinor),
+        ]
+      : [String(head.versionMinor), String(head.status), head.text(head.reasonStart, head.reasonEnd)]
   if (!isEqual(line, reference.line)) return 'the start line'
   if (!isEqual(fieldsOf(head), reference.fields)) return 'the fields'
   if (framingName(head.framing) !== reference.framing) return 'the framing'

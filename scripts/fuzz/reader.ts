@@ -3,7 +3,7 @@
  * must leave the same notes. The first message is kept in a form that can be compared with the reference.
  */
 import { ChunkedDecoder, type ChunkSink } from '../../src/http1/chunked.ts'
-import { Framing, type MessageHead, MethodId, RequestHead, ResponseHead } from '../../src/http1/head.ts'
+import { Framing, type MessageHead, MethodId, RequestHead, type ResponseHead } from '../../src/http1/head.ts'
 import { NO_ERROR, ParseStatus } from '../../src/http1/parse-status.ts'
 import { RequestParser } from '../../src/http1/request-parser.ts'
 import { ResponseParser } from '../../src/http1/response-parser.ts'

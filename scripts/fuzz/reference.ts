@@ -122,11 +122,12 @@ function readMessage(
   if (named.length > 32 || named.some((one) => !new RegExp(`^${TOKEN}$`).test(one))) return 'refused'
   const isRefusedName = (one: string) => (response === null ? MAY_NOT_BE_NAMED.test(one) : one === 'content-length')
   if (named.some(isRefusedName)) return 'refused'
-  const hop = fields.map(
-    ([name]) =>
-      HOP_BY_HOP.includes(name.toLowerCase()) ||
-      (!['close', 'keep-alive', 'upgrade', 'te'].includes(name.toLowerCase()) && named.includes(name.toLowerCase())),
-  )
+  const isHop = (name: string) =>
+    HOP_BY_HOP.includes(name) ||
+    (named.includes(name) && !['close', 'keep-alive', 'upgrade', 'te'].includes(name)) ||
+    // Ignored in HTTP/1.0 (RFC 9110 section 10.1.1), and we speak 1.1 with the endpoint.
+    (response === null && minor === '0' && name === 'expect')
+  const hop = fields.map(([name]) => isHop(name.toLowerCase()))
   let keepAlive = !named.includes('close') && (minor === '1' || named.includes('keep-alive'))
   const upgrade = minor === '1' && named.includes('upgrade') && valuesOf(fields, 'upgrade').length > 0
 

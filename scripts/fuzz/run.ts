@@ -45,7 +45,17 @@ export interface Finding {
 const INPUT_ROOM = 1 << 16
 
 class Fuzzer {
-  readonly result: FuzzResult = { inputs: 0, bytes: 0, accepted: 0, heads: 0, incomplete: 0, compared: 0, milliseconds: 0, refusals: new Map(), finding: null }
+  readonly result: FuzzResult = {
+    inputs: 0,
+    bytes: 0,
+    accepted: 0,
+    heads: 0,
+    incomplete: 0,
+    compared: 0,
+    milliseconds: 0,
+    refusals: new Map(),
+    finding: null,
+  }
   readonly #random: Xoshiro128
   readonly #options: FuzzOptions
   readonly #bytes = Buffer.alloc(INPUT_ROOM)
@@ -98,12 +108,12 @@ class Fuzzer {
     const length = this.#bytes.write(text, 0, 'latin1')
     result.bytes += length
     this.#text = text
-    this.#broken = null
     const isCompared = result.inputs % this.#options.referenceEvery === 0
     this.#reference = isCompared ? (seed.isRequest ? referenceRequest(text) : referenceResponse(text, isHead)) : null
 
     const whole = this.#whole[kind]
-    whole.onFirstMessage = isCompared || (seed.isRequest && this.#options.onAcceptedRequest !== undefined) ? this.#onFirstMessage : null
+    whole.onFirstMessage =
+      isCompared || (seed.isRequest && this.#options.onAcceptedRequest !== undefined) ? this.#onFirstMessage : null
     const split = this.#split[kind]
     const cuts = this.#cuts(length)
     try {
@@ -112,7 +122,8 @@ class Fuzzer {
     } catch (error) {
       return this.#finding(`an exception: ${String(error)}`, cuts)
     }
-    if (this.#broken !== null) return this.#finding(this.#broken, cuts)
+    const broken = this.#takeBroken()
+    if (broken !== null) return this.#finding(broken, cuts)
     if (!isSame(whole, split)) return this.#finding('another result when cut', cuts)
     if (isCompared) {
       result.compared++
@@ -144,6 +155,13 @@ class Fuzzer {
       return null
     }
     return whole.messages > 0 ? null : 'not accepted, and the reference accepts'
+  }
+
+  /** What the callbacks found in this input. */
+  #takeBroken(): string | null {
+    const broken = this.#broken
+    this.#broken = null
+    return broken
   }
 
   /** Mostly a few cuts anywhere, sometimes every byte. */

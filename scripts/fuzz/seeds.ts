@@ -125,7 +125,7 @@ alternatives(
 alternatives(
   Kind.LINE_END,
   ['\r\n'],
-  ['\n', '\r', '\r\r\n', '\n\r', ' \r\n', '', '\r\n\r\n', '\r\n ', '\0\r\n', '\x0b\r\n', '\x85'],
+  ['\n', '\n\n', 'x\n', '\r', '\r\r\n', '\n\r', ' \r\n', '', '\r\n\r\n', '\r\n ', '\0\r\n', '\x0b\r\n', '\x85'],
 )
 alternatives(
   Kind.FIELD_END,
@@ -166,6 +166,7 @@ alternatives(
     'A(',
     '"A"',
     'A:',
+    ':A',
     '\tA',
     'A\r',
     'A\n',
@@ -233,6 +234,10 @@ alternatives(
     'a:b',
     ',',
     '200-ok',
+    'a,b',
+    '*',
+    'a;b',
+    'a%20b',
   ],
 )
 alternatives(
@@ -321,6 +326,7 @@ export const BAD_LINES: readonly (readonly [string, string])[] = [
   ['transfer-encoding', 'CHUNKED'],
   ['Connection', 'host'],
   ['Connection', 'transfer-encoding'],
+  ['Connection', 'x-forwarded-server'],
   ['Connection', 'a b'],
   ['Expect', '200-maybe'],
   ['Expect', '100-continue'],

@@ -83,7 +83,10 @@ class Demo {
   async run(): Promise<void> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#leave())
     await Promise.all(this.#servers.map((server) => this.#startServer(server)))
-    if (this.#servers.some(({ state }) => state !== 'up')) throw new CommandError('the demo needs its servers')
+    if (this.#isLeaving) return
+    if (this.#servers.some(({ state }) => state !== 'up')) {
+      throw new CommandError('the demo needs its servers', { hint: this.#events.map(({ text }) => text).join('\n  ') })
+    }
     const balancer = await this.#startBalancer()
     const table = new EndpointTable(balancer.memory)
     const endpoints = balancer.view().pools.flatMap((pool) => pool.endpoints)

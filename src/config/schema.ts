@@ -334,10 +334,7 @@ const structure = z.strictObject({
   pools: z.record(name(), pool).describe('Groups of endpoints by name.'),
   forwarded: z
     .strictObject({
-      xForwarded: z
-        .boolean()
-        .default(true)
-        .describe('Send `X-Forwarded-For`, `-Proto` and `-Host` to endpoints.'),
+      xForwarded: z.boolean().default(true).describe('Send `X-Forwarded-For`, `-Proto` and `-Host` to endpoints.'),
       standard: z.boolean().default(false).describe('Send `Forwarded` (RFC 7239) to endpoints.'),
       via: z
         .boolean()

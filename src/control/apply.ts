@@ -48,6 +48,9 @@ export interface ApplierDeps {
 export type EndpointEdit = 'added' | 'removed' | 'weight' | 'state' | 'address'
 
 export interface Applied {
+  /** The settings that were in force until then, and those that are now. */
+  readonly before: Settings
+  readonly after: Settings
   readonly version: number
   readonly warnings: readonly string[]
 }
@@ -150,7 +153,14 @@ export class Applier<T> {
     if (!rebuilt.ok)
       return { ...rebuilt, code: rebuilt.problems[0]?.code === 'out-of-range' ? 'CAPACITY' : 'CONFIG', release }
     this.#hold(settings, prepared.addresses)
-    return { ok: true, version: rebuilt.version, warnings: rebuilt.warnings, release }
+    return {
+      ok: true,
+      before: settings,
+      after: settings,
+      version: rebuilt.version,
+      warnings: rebuilt.warnings,
+      release,
+    }
   }
 
   /** Never rejects. `tag` in the answer is that of the reload that was really applied: this one, or a later one that replaced it. */
@@ -249,7 +259,13 @@ export class Applier<T> {
     const forgotten = this.#forgetChanges()
     const late = await this.#acknowledged(version)
     const lateWarnings = late.map((index) => `worker ${index} has not acknowledged within ${ACKNOWLEDGE_MS / 1000} s`)
-    return { ok: true, version, warnings: [...rebuilt.warnings, ...forgotten, ...lateWarnings] }
+    return {
+      ok: true,
+      before,
+      after: settings,
+      version,
+      warnings: [...rebuilt.warnings, ...forgotten, ...lateWarnings],
+    }
   }
 
   /** A method, because the answer changes while something is awaited. */

@@ -4,20 +4,18 @@
  * Control's own thread is that of the embedding program. Nothing here waits for a worker, the service, a name server or an
  * endpoint without a bound, and nothing here is on the path of a request.
  */
-import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { diffSettings, type SettingsChange } from '../config/diff.ts'
-import { type ParsedConfig, parseConfig } from '../config/parse.ts'
+import { diffSettings } from '../config/diff.ts'
 import type { Problem } from '../config/problem.ts'
 import type { Config, Settings } from '../config/schema.ts'
-import { formatAddress, isEveryInterface, type SocketAddress } from '../core/address.ts'
+import type { SocketAddress } from '../core/address.ts'
 import { EndpointTable } from '../memory/endpoint-table.ts'
 import { KeyedTable } from '../memory/keyed-table.ts'
 import { createSharedMemory, type SharedMemory } from '../memory/shared-memory.ts'
 import { WorkerBoard } from '../memory/worker-board.ts'
 import * as channels from '../observe/channels.ts'
 import { type HealthChange, HealthChecks } from '../pool/health-checks.ts'
-import type { BalancerView, CallResult, EndpointState, EndpointView, ServiceCall } from '../service/protocol.ts'
+import type { BalancerView } from '../service/protocol.ts'
 import { defaultTokenFile } from '../service/state-directory.ts'
 import { Applier, type ApplyResult, type EndpointEdit } from './apply.ts'
 import type {
@@ -35,13 +33,18 @@ import type {
   StopReport,
 } from './balancer.ts'
 import { ConfigError, StartError } from './balancer-errors.ts'
+import { findEndpoint } from './endpoint-change.ts'
 import { canSharePorts, clearStaleSocket, listenReason, prepareListeners } from './listening.ts'
 import { Names } from './names.ts'
 import { type EndpointRecord, Planner } from './plan.ts'
 import { productVersion } from './product-version.ts'
+import { hashOf, readSettings } from './read-settings.ts'
+import { answerCall, problemText } from './service-calls.ts'
 import { ServiceThread } from './service-thread.ts'
 import { maySharePorts, memorySizes, workerCount, workerHeapMb } from './sizing.ts'
+import { listenerReports, restartWarnings, startWarnings } from './start-report.ts'
 import { threadUrl } from './thread-url.ts'
+import { makeView } from './view.ts'
 import { type WorkerEnd, Workers } from './workers.ts'
 
 /** All workers serve within this, or the start failed. */
@@ -78,6 +81,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   readonly #applier: Applier<Origin>
   readonly #addresses: KeyedTable
   #service: ServiceThread | null = null
+  readonly #told = new WeakMap<ApplyResult, ReloadResult>()
   #serviceTurn: Promise<void> = Promise.resolve()
   #state: State = 'created'
   #startedAtMs = 0
@@ -210,11 +214,15 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       configFile: source.configFile === undefined ? this.#origin.configFile : source.configFile,
       configHash: source.configHash ?? hashOf(settings),
     }
-    const before = this.settings
     const startedAt = performance.now()
     const { tag, result } = await this.#applier.reload(settings, origin)
-    if (!result.ok) return this.#refuse(result.problems)
-    return this.#adopted(before, tag, result, startedAt)
+    // Of several callers whose reloads became one, the first to be back tells of it.
+    let told = this.#told.get(result)
+    if (told === undefined) {
+      told = result.ok ? this.#adopted(tag, result, startedAt) : this.#refuse(result.problems)
+      this.#told.set(result, told)
+    }
+    return told
   }
 
   refuseReload(problems: readonly Problem[]): void {
@@ -222,69 +230,29 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   }
 
   view(): BalancerView {
-    const { settings, plan } = this.#applier
+    const { settings, plan, records } = this.#applier
     const { configFile, configHash } = this.#origin
-    const byPool = new Map(Object.keys(settings.pools).map((name): [string, EndpointView[]] => [name, []]))
-    for (const record of this.#applier.records)
-      for (const pool of record.pools) byPool.get(pool)?.push(this.#endpointView(record, pool))
-    return {
-      version: plan.version,
+    const problems = this.#adminProblem === null ? this.#refusal : [...this.#refusal, this.#adminProblem]
+    return makeView({
       product: this.#product,
-      pid: process.pid,
       startedAtMs: this.#startedAtMs,
-      state:
-        this.#state === 'ready'
-          ? 'ready'
-          : this.#state === 'created' || this.#state === 'starting'
-            ? 'starting'
-            : 'draining',
-      config: {
-        file: configFile,
-        hash: configHash,
-        loadedAtMs: this.#loadedAtMs,
-        problems: this.#adminProblem === null ? this.#refusal : [...this.#refusal, this.#adminProblem],
-      },
+      state: VIEW_STATES[this.#state],
+      config: { file: configFile, hash: configHash, loadedAtMs: this.#loadedAtMs, problems },
+      settings,
+      plan,
+      records,
       workers: this.#workers.views(),
-      listeners: plan.listeners.map(({ name, slot, address }) => ({
-        name,
-        slot,
-        bind: settings.listeners.find((listener) => listener.name === name)?.bind ?? formatAddress(address),
-        port: address.kind === 'ip' ? address.port : null,
-      })),
-      routes: settings.routes.map(({ name, pool, match }) => ({ name, pool, summary: summaryOf(match) })),
-      pools: Object.entries(settings.pools).map(([name, { balance }]) => ({
-        name,
-        picker: balance.name,
-        endpoints: byPool.get(name)!,
-      })),
-    }
+      lastCheck: (slot) => this.#health.lastCheck(slot),
+    })
   }
 
   async setEndpoint(change: EndpointChange): Promise<ControlResult> {
     if (this.#state !== 'ready') return refusal('not-running', `the balancer is ${this.#state}`)
-    const wrong = wrongValue(change)
-    if (wrong !== null) return refusal('bad-value', wrong)
-    const pool = change.pool ?? null
-    const found = [...this.#applier.records].filter(
-      ({ id, pools }) => id === change.id && (pool === null || pools.includes(pool)),
-    )
-    const record = found[0]
-    if (record === undefined) {
-      return refusal(
-        'not-found',
-        pool === null ? `there is no endpoint '${change.id}'` : `pool '${pool}' has no endpoint '${change.id}'`,
-      )
-    }
-    if (found.length > 1) {
-      const pools = found.flatMap((each) => each.pools)
-      return refusal(
-        'ambiguous',
-        `'${change.id}' stands for different endpoints in the pools ${pools.join(', ')}: name the pool`,
-      )
-    }
+    const found = findEndpoint(change, this.#applier.records)
+    if (!found.ok) return found
     const { weight, state } = change
     const { version, late } = await this.#applier.setEndpoint({
-      record,
+      record: found.record,
       ...(weight === undefined ? {} : { weight }),
       ...(state === undefined ? {} : { state }),
     })
@@ -445,7 +413,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
         resolve()
       },
       onWarning: (message) => this.#log('warn', 'service', 'service-warning', message),
-      onCall: (call) => this.#call(call),
+      onCall: (call) => answerCall(call, this, this.#options.onReloadCall),
       onExit: (detail, replacedInMs) => {
         this.#adminUrl = null
         this.#log(
@@ -473,64 +441,13 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     clearTimeout(timer)
   }
 
-  async #call(call: ServiceCall): Promise<CallResult> {
-    switch (call.name) {
-      case 'set-endpoint': {
-        const { pool, id, weight, state } = call
-        return callResult(
-          await this.setEndpoint({
-            pool,
-            id,
-            ...(weight === undefined ? {} : { weight }),
-            ...(state === undefined ? {} : { state }),
-          }),
-        )
-      }
-      case 'kill-worker':
-        return callResult(await this.killWorker(call.index))
-      case 'reload':
-        return this.#reloadCall()
-    }
-  }
-
-  async #reloadCall(): Promise<CallResult> {
-    const { onReloadCall } = this.#options
-    if (onReloadCall === undefined) {
-      return {
-        ok: false,
-        status: 409,
-        title: 'there is nothing to reload',
-        detail: 'This balancer was not started from a config file.',
-      }
-    }
-    try {
-      const result = await onReloadCall()
-      if (result.ok) return { ok: true, version: result.version }
-      return {
-        ok: false,
-        status: 422,
-        title: 'the config was refused, the one before is in force',
-        detail: result.problems.map(textOf).join('\n'),
-      }
-    } catch (error) {
-      return {
-        ok: false,
-        status: 500,
-        title: 'the config could not be read',
-        detail: error instanceof Error ? error.message : String(error),
-      }
-    }
-  }
-
-  #adopted(
-    before: Settings,
-    origin: Origin,
-    result: ApplyResult & { readonly ok: true },
-    startedAt: number,
-  ): ReloadResult {
-    const { settings } = this
+  #adopted(origin: Origin, result: ApplyResult & { readonly ok: true }, startedAt: number): ReloadResult {
+    const { before, after: settings } = result
     const changes = diffSettings(before, settings)
-    const warnings = [...result.warnings, ...this.#restartWarnings(settings)]
+    const warnings = [
+      ...result.warnings,
+      ...restartWarnings(settings, workerCount(settings, this.#canShare), this.memory.sizes),
+    ]
     this.#origin = origin
     this.#loadedAtMs = Date.now()
     this.#refusal = []
@@ -544,12 +461,16 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     })
     this.#changed()
     this.#tell('reloaded', { version, changes, warnings })
-    this.#publishReload(true, changes.map(changeText), startedAt)
+    this.#publishReload(
+      true,
+      changes.map(({ path, kind }) => `${kind} ${path}`),
+      startedAt,
+    )
     return { ok: true, version, changes, warnings }
   }
 
   #refuse(problems: readonly Problem[]): ReloadResult {
-    this.#refusal = problems.filter(({ severity }) => severity === 'error').map(textOf)
+    this.#refusal = problems.filter(({ severity }) => severity === 'error').map(problemText)
     this.#log(
       'debug',
       'apply',
@@ -586,52 +507,14 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     })
   }
 
-  #restartWarnings(settings: Settings): string[] {
-    const { sizes } = this.memory
-    const warnings: string[] = []
-    const workers = workerCount(settings, this.#canShare)
-    if (workers !== sizes.workers)
-      warnings.push(
-        `${workers} workers are configured and ${sizes.workers} run: a change takes effect at the next start`,
-      )
-    for (const part of ['endpoints', 'addresses'] as const) {
-      if (settings.memory[part] === sizes[part]) continue
-      warnings.push(
-        `memory.${part} is ${settings.memory[part]} and there is room for ${sizes[part]}: a change takes effect at the next start`,
-      )
-    }
-    return warnings
-  }
-
   #startReport(version: number, planWarnings: readonly string[]): StartReport {
-    const { plan } = this.#applier
-    const warnings = [...planWarnings]
-    const alone = plan.listeners.filter(({ reusePort }) => !reusePort)
-    if (this.#workers.count > 1 && alone.length > 0) {
-      const names = alone.map(({ name }) => `'${name}'`).join(', ')
-      warnings.push(
-        `worker 0 alone listens on ${names}, which threads cannot share; ${this.#workers.count} workers are configured`,
-      )
-    }
-    for (const record of this.#applier.records) {
-      if (record.address === null)
-        warnings.push(
-          `endpoint '${record.id}': ${this.#health.lastCheck(record.slot)?.detail ?? 'its name does not resolve'}`,
-        )
-    }
-    if (process.getuid?.() === 0)
-      warnings.push('it runs as root, which it does not need: give it CAP_NET_BIND_SERVICE or a port above 1023')
-    return {
-      version,
-      workers: this.#workers.count,
-      listeners: plan.listeners.map(({ name, address }) => ({
-        name,
-        address,
-        everyInterface: isEveryInterface(address),
-      })),
-      adminUrl: this.#adminUrl,
-      warnings,
-    }
+    const { plan, records } = this.#applier
+    const unresolved = [...records]
+      .filter(({ address }) => address === null)
+      .map(({ id, slot }) => ({ id, detail: this.#health.lastCheck(slot)?.detail ?? 'its name does not resolve' }))
+    const { count } = this.#workers
+    const warnings = [...planWarnings, ...startWarnings(plan, count, unresolved)]
+    return { version, workers: count, listeners: listenerReports(plan), adminUrl: this.#adminUrl, warnings }
   }
 
   async #stop(): Promise<StopReport> {
@@ -741,20 +624,6 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     }, CHECK_TIMES_MS)
   }
 
-  #endpointView(record: EndpointRecord, pool: string): EndpointView {
-    const { id, slot, generation, address, configured, zones, state } = record
-    const lastCheck = this.#health.lastCheck(slot)
-    return {
-      id,
-      slot,
-      generation,
-      address: formatAddress(address ?? configured),
-      zone: zones.get(pool) ?? null,
-      state,
-      lastCheck,
-    }
-  }
-
   #changed(): void {
     this.#service?.send(() => this.view())
   }
@@ -783,66 +652,16 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   }
 }
 
-/** Settings as `parseConfig` and `loadConfig` give them are frozen and have read addresses; a config never has. */
-function readSettings(config: Config | Settings): ParsedConfig {
-  const first = (config as { listeners?: readonly unknown[] } | null)?.listeners?.[0]
-  const isSettings =
-    typeof first === 'object' &&
-    first !== null &&
-    'address' in first &&
-    Object.isFrozen(config) &&
-    Object.isFrozen(first)
-  return isSettings ? { settings: config as Settings, warnings: [] } : parseConfig(config)
-}
-
-function hashOf(settings: Settings): string {
-  return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12)
-}
-
-function summaryOf({ listener, hosts, paths, methods, headers }: Settings['routes'][number]['match']): string {
-  const parts = [
-    listener === undefined ? [] : [`listener ${listener}`],
-    hosts === undefined ? [] : [`host ${hosts.join(' or ')}`],
-    paths === undefined ? [] : [`path ${paths.join(' or ')}`],
-    methods === undefined ? [] : [`method ${methods.join(' or ')}`],
-    (headers ?? []).map(({ name, value }) => (value === null ? `header ${name}` : `header ${name}: ${value}`)),
-  ].flat()
-  return parts.length === 0 ? 'every request' : parts.join(', ')
-}
-
-const STATES: ReadonlySet<EndpointState> = new Set(['active', 'draining', 'maintenance'])
-
-function wrongValue({ weight, state }: EndpointChange): string | null {
-  if (weight === undefined && state === undefined) return 'nothing to change: give a weight or a state'
-  if (weight !== undefined && !(weight >= 0 && weight <= 1_000_000))
-    return `the weight must be 0 to 1000000, not ${weight}`
-  if (state !== undefined && !STATES.has(state))
-    return `the state must be active, draining or maintenance, not ${String(state)}`
-  return null
+const VIEW_STATES: Readonly<Record<State, BalancerView['state']>> = {
+  created: 'starting',
+  starting: 'starting',
+  ready: 'ready',
+  draining: 'draining',
+  stopped: 'draining',
 }
 
 function refusal(code: ControlRefusal, message: string): ControlResult {
   return { ok: false, code, message }
-}
-
-const CALL_STATUS: Readonly<Record<ControlRefusal, { readonly status: number; readonly title: string }>> = {
-  'not-found': { status: 404, title: 'not found' },
-  ambiguous: { status: 409, title: 'more than one endpoint has this id' },
-  'bad-value': { status: 400, title: 'a value cannot be used' },
-  'not-running': { status: 409, title: 'not running' },
-  late: { status: 504, title: 'a worker has not acknowledged in time' },
-}
-
-function callResult(result: ControlResult): CallResult {
-  return result.ok ? result : { ok: false, ...CALL_STATUS[result.code], detail: result.message }
-}
-
-function textOf({ path, message }: Problem): string {
-  return path === '' ? message : `${path}: ${message}`
-}
-
-function changeText({ path, kind }: SettingsChange): string {
-  return `${kind} ${path}`
 }
 
 function problemOf(message: string): Problem {

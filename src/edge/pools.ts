@@ -129,7 +129,7 @@ export class WorkerPool {
     if (this.#context.table.fitness[slot] !== 0) return false
     const exchange = this.#exchange!
     if (exchange.attempts > 0 && exchange.wasTried(slot)) return false
-    return this.plan.connections.max === 0 || this.#endpoints[position]!.connections.hasRoom()
+    return this.#context.table.maxConnections[slot] === 0 || this.#endpoints[position]!.connections.hasRoom()
   }
 }
 

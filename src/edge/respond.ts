@@ -21,7 +21,8 @@ export function failExchange(exchange: Exchange, error: number): void {
   exchange.responseEnded = true
   exchange.status = status
   const text = textOf(error, exchange.requestId)
-  exchange.downstream.answer(status, text, !exchange.requestEnded)
+  // Whoever sent something malformed may mean something else by the next bytes than we do.
+  exchange.downstream.answer(status, text, !exchange.requestEnded || status === 400)
 }
 
 /** The head could not be read: whatever follows it means nothing, so the connection ends with this answer. */

@@ -2,6 +2,7 @@
  * The connections of one worker to one endpoint: idle ones are kept, the most recently used is taken first,
  * so that a quiet time lets the others expire.
  */
+import { ERROR_INDEX } from '../core/errors.ts'
 import { Counter } from '../observe/counters.ts'
 import type { Attempt } from './attempt.ts'
 import type { WorkerContext } from './context.ts'
@@ -39,16 +40,21 @@ export class UpstreamConnections {
 
   /** False when neither an idle connection nor a place for a new one is there. */
   hasRoom(): boolean {
-    const { max } = this.#endpoint.pool.plan.connections
-    return this.#idle.length > 0 || max === 0 || this.#context.table.connections.total[this.#endpoint.slot]! < max
+    const { table } = this.#context
+    const { slot } = this.#endpoint
+    const max = table.maxConnections[slot]!
+    return this.#idle.length > 0 || max === 0 || table.connections.total[slot]! < max
   }
 
   /** Runs the attempt on a kept connection or a new one. False: there was no place left. */
   run(attempt: Attempt): boolean {
     const { exchange } = attempt
     const mayDie = exchange.isIdempotent && exchange.canReplay
+    // An endpoint that ends drops all its connections at once, and we hear of them one by one: a repeat on the next of
+    // them would use up its tries on dead ones.
+    const mustBeNew = exchange.lastError === ERROR_INDEX.EK_REUSED_CLOSED
     const last = this.#idle.at(-1)
-    if (last !== undefined && (mayDie || attempt.startedAt - last.usedAt < LATELY_MS)) {
+    if (last !== undefined && !mustBeNew && (mayDie || attempt.startedAt - last.usedAt < LATELY_MS)) {
       this.#idle.pop()
       attempt.isReused = true
       exchange.connectMs = 0
@@ -75,7 +81,8 @@ export class UpstreamConnections {
 
   /** An attempt ended well. False: the connection is not wanted any more and closes. */
   keep(connection: UpstreamConnection): boolean {
-    const { maxIdle, max } = this.#endpoint.pool.plan.connections
+    const { maxIdle } = this.#endpoint.pool.plan.connections
+    const max = this.#context.table.maxConnections[this.#endpoint.slot]!
     // Under a limit over all workers no worker may sit on more than its share.
     const share = max === 0 ? maxIdle : Math.min(maxIdle, Math.floor(max / this.#context.workers))
     if (this.#isRetired || this.#context.isDraining || this.#idle.length >= share) return false

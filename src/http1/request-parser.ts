@@ -6,16 +6,14 @@
  */
 import { ERROR_INDEX } from '../core/errors.ts'
 import { ASTERISK, CASE_BIT, COLON, CR, LF, SLASH, SP, saysFolded, ZERO } from './bytes.ts'
-import { Carry } from './carry.ts'
 import { PATH_BYTES, QUERY_BYTES, TargetByte, TOKEN } from './character-classes.ts'
 import { ConnectionField } from './connection-field.ts'
-import { type FieldRules, FieldSection } from './field-section.ts'
 import { FieldFlag, FieldId } from './fields.ts'
-import { FramingFields } from './framing-fields.ts'
 import { Framing, RequestHead, TargetFlag, TargetForm } from './head.ts'
+import { At as AtHead, type HeadLimits, HeadParser } from './head-parser.ts'
 import { hostEnd } from './host.ts'
 import { MethodId, methodOf } from './methods.ts'
-import { NO_ERROR, ParseStatus, Step } from './parse-status.ts'
+import { NO_ERROR, Step } from './parse-status.ts'
 import { saysHttp11, VERSION_BYTES, versionProblem } from './version.ts'
 
 export { ParseStatus } from './parse-status.ts'
@@ -28,27 +26,20 @@ const {
   EK_BAD_VERSION,
   EK_BARE_CR,
   EK_BARE_LF,
-  EK_HEAD_TOO_LARGE,
   EK_MISSING_HOST,
   EK_REPEATED_HOST,
   EK_REQUEST_LINE_TOO_LONG,
 } = ERROR_INDEX
 
-export interface RequestLimits {
+export interface RequestLimits extends HeadLimits {
   /** The request line without its CRLF. */
   readonly requestLineBytes: number
-  /** The whole head with its empty line, and with the empty lines before it. */
-  readonly headBytes: number
-  readonly fieldCount: number
 }
 
 /** What comes next. */
 const At = {
-  /** Nothing of a request has come yet, but for empty lines. */
-  START: 0,
-  /** The LF of an empty line before the request. */
-  START_LF: 1,
-  METHOD: 2,
+  ...AtHead,
+  METHOD: AtHead.FIRST_OF_LINE,
   /** The first byte of the target. */
   TARGET: 3,
   PATH: 4,
@@ -64,158 +55,45 @@ const At = {
   ASTERISK_END: 10,
   /** `HTTP/1.x` CRLF. */
   VERSION: 11,
-  FIELDS: 12,
-  /** A head is whole: the next byte begins the next message. */
-  DONE: 13,
-  BROKEN: 14,
 } as const
 
 const VERSION_LINE_BYTES = VERSION_BYTES + 2
 
-export class RequestParser implements FieldRules {
-  /** Valid from `DONE` until the next `feed`. */
-  readonly head: RequestHead = new RequestHead()
-  /** May be replaced between messages. */
-  limits: RequestLimits
-  /** After `DONE`: the index in the chunk just given that is right behind the head. */
-  consumed = 0
-  /** After `ERROR`: an index of `ERROR_INDEX`. */
-  error: number = NO_ERROR
-
-  readonly #section: FieldSection = new FieldSection(this.head, this)
-  readonly #framing = new FramingFields()
-  readonly #connection = new ConnectionField('request')
-  readonly #carry = new Carry()
-  #at: number = At.START
-  /** Bytes of empty lines before the request line. */
-  #skipped = 0
-  /** Where the version begins, or the colon of a scheme stands. */
-  #mark = 0
-  #hasUpgrade = false
+export class RequestParser extends HeadParser<RequestHead, RequestLimits> {
   #hasExpect = false
 
   constructor(limits: RequestLimits) {
-    this.limits = limits
+    super(new RequestHead(), limits, new ConnectionField('request'))
   }
 
-  /** Has nothing of a next message come? Empty lines are not a message. */
-  get idle(): boolean {
-    return this.#at <= At.START_LF || this.#at === At.DONE
-  }
-
-  /** Forgets everything and lets go of all bytes; for an idle connection or one after an error. */
-  reset(): void {
-    this.#begin()
-    this.#carry.release()
-    this.head.bytes = this.#carry.bytes
-  }
-
-  /**
-   * Takes in `bytes[start, end)`. On `MORE` the chunk is free again; on `DONE` from one chunk `head.bytes` is that chunk,
-   * so it must stay as it is while the head is used. Returns a `ParseStatus`.
-   */
-  feed(bytes: Buffer, start: number, end: number): number {
-    if (this.#at >= At.DONE) {
-      if (this.#at === At.BROKEN) return ParseStatus.ERROR
-      this.#begin()
-    }
-    if (this.#carry.length > 0) return this.#feedOn(bytes, start, end)
-
-    const head = this.head
-    head.bytes = bytes
-    const limit = start + this.limits.headBytes - this.#skipped
-    const stop = end < limit ? end : limit
-    const position = this.#run(bytes, start, stop)
-    if (position >= 0) {
-      this.consumed = position
-      return ParseStatus.DONE
-    }
-    if (position === Step.BROKEN) return ParseStatus.ERROR
-    if (stop === limit) return this.#fail(EK_HEAD_TOO_LARGE)
-    if (this.#at <= At.START_LF) {
-      this.#skipped += end - start
-      return ParseStatus.MORE
-    }
-    this.#skipped += head.start - start
-    this.#carry.append(bytes, head.start, end)
-    this.#mark -= head.start
-    head.rebase(head.start)
-    head.bytes = this.#carry.bytes
-    return ParseStatus.MORE
-  }
-
-  /** The head began in an earlier chunk: goes on in the carry. */
-  #feedOn(bytes: Buffer, start: number, end: number): number {
-    const carry = this.#carry
-    const before = carry.length
-    const limit = this.limits.headBytes - this.#skipped
-    const taken = Math.min(end - start, limit - before)
-    carry.append(bytes, start, start + taken)
-    this.head.bytes = carry.bytes
-    const position = this.#run(carry.bytes, before, carry.length)
-    if (position >= 0) {
-      this.consumed = start + position - before
-      return ParseStatus.DONE
-    }
-    if (position === Step.BROKEN) return ParseStatus.ERROR
-    return carry.length >= limit ? this.#fail(EK_HEAD_TOO_LARGE) : ParseStatus.MORE
-  }
-
-  /** Returns the position behind the head, or a `Step`. */
-  #run(bytes: Buffer, from: number, stop: number): number {
-    let position = from
-    if (this.#at !== At.FIELDS) {
-      position = this.#requestLine(bytes, from, stop)
-      if (position < 0) return position
-      this.head.fieldsStart = position
-      this.#section.begin(this.limits.fieldCount)
-      this.#at = At.FIELDS
-    }
-    position = this.#section.scan(bytes, position, stop)
-    if (position === Step.BROKEN) return this.#broken(this.#section.problem)
-    if (position === Step.STARVED) return position
-    const problem = this.#finish(position)
-    if (problem !== NO_ERROR) return this.#broken(problem)
-    this.#at = At.DONE
-    return position
-  }
-
-  #begin(): void {
-    this.#at = At.START
-    this.#skipped = 0
-    this.#carry.clear()
-    this.#framing.reset()
-    this.#connection.reset()
-    this.#hasUpgrade = false
+  protected override begin(): void {
+    super.begin()
     this.#hasExpect = false
-    this.error = NO_ERROR
-    this.head.count = 0
     this.head.hostIndex = -1
     this.head.targetFlags = 0
   }
 
-  /** Returns the position behind the request line, or a `Step`. */
-  #requestLine(bytes: Buffer, from: number, stopOfHead: number): number {
+  protected override readStartLine(bytes: Buffer, from: number, stopOfHead: number): number {
     const head = this.head
     let position = from
-    let at = this.#at
+    let at = this.at
     let stop = stopOfHead
 
     // RFC 9112 section 2.2: a server ignores empty lines before a request; old clients send one behind a body.
     while (at <= At.START_LF) {
       if (position === stop) {
-        this.#at = at
+        this.at = at
         return Step.STARVED
       }
       const byte = bytes[position]!
       if (at === At.START_LF) {
-        if (byte !== LF) return this.#broken(EK_BARE_CR)
+        if (byte !== LF) return this.broken(EK_BARE_CR)
         at = At.START
       } else if (byte === CR) {
         at = At.START_LF
       } else {
         // The first byte of TLS (0x16) ends here, and with it a handshake on a plain port.
-        if (TOKEN[byte] === 0) return this.#broken(byte === LF ? EK_BARE_LF : EK_BAD_METHOD)
+        if (TOKEN[byte] === 0) return this.broken(byte === LF ? EK_BARE_LF : EK_BAD_METHOD)
         head.start = position
         head.methodStart = position
         at = At.METHOD
@@ -230,7 +108,7 @@ export class RequestParser implements FieldRules {
       if (at === At.METHOD) {
         while (position < stop && TOKEN[bytes[position]!] === 1) position++
         if (position === stop) break
-        if (bytes[position] !== SP) return this.#broken(bytes[position] === LF ? EK_BARE_LF : EK_BAD_METHOD)
+        if (bytes[position] !== SP) return this.broken(bytes[position] === LF ? EK_BARE_LF : EK_BAD_METHOD)
         head.methodEnd = position
         head.method = methodOf(bytes, head.methodStart, position)
         position++
@@ -241,26 +119,26 @@ export class RequestParser implements FieldRules {
         if (position === stop) break
         head.targetStart = position
         at = this.#targetStart(bytes[position]!, position)
-        if (at === At.BROKEN) return this.#broken(EK_BAD_TARGET)
+        if (at === At.BROKEN) return this.broken(EK_BAD_TARGET)
         // A slash or a letter is looked at again as part of the path, the scheme or the authority.
         if (at === At.ASTERISK_END) position++
       }
 
       if (at === At.SCHEME) {
         position = this.#scheme(bytes, position, stop)
-        if (position === Step.BROKEN) return this.#broken(EK_BAD_TARGET)
+        if (position === Step.BROKEN) return this.broken(EK_BAD_TARGET)
         if (position === stop) break
-        this.#mark = position
+        this.mark = position
         position++
         at = At.SCHEME_SLASHES
       }
 
       if (at === At.SCHEME_SLASHES) {
-        const slashesEnd = this.#mark + 3
+        const slashesEnd = this.mark + 3
         while (position < stop && position < slashesEnd && bytes[position] === SLASH) position++
         if (position < slashesEnd) {
           if (position === stop) break
-          return this.#broken(EK_BAD_TARGET)
+          return this.broken(EK_BAD_TARGET)
         }
         head.authorityStart = position
         at = At.AUTHORITY
@@ -269,7 +147,7 @@ export class RequestParser implements FieldRules {
       if (at === At.AUTHORITY) {
         while (position < stop && !endsAuthority(bytes[position]!)) position++
         if (position === stop) break
-        if (hostEnd(bytes, head.authorityStart, position) < 0) return this.#broken(EK_BAD_TARGET)
+        if (hostEnd(bytes, head.authorityStart, position) < 0) return this.broken(EK_BAD_TARGET)
         head.authorityEnd = position
         head.pathStart = position
         at = At.PATH
@@ -294,7 +172,7 @@ export class RequestParser implements FieldRules {
         head.queryStart = position
         if (kind === TargetByte.QUESTION) at = At.QUERY
         else if (kind === TargetByte.SPACE) at = At.VERSION
-        else return this.#broken(wrongInTarget(bytes[position]!))
+        else return this.broken(wrongInTarget(bytes[position]!))
         if (at === At.VERSION) this.#endTarget(position)
         position++
       }
@@ -302,7 +180,7 @@ export class RequestParser implements FieldRules {
       if (at === At.QUERY) {
         while (position < stop && QUERY_BYTES[bytes[position]!] === TargetByte.PLAIN) position++
         if (position === stop) break
-        if (bytes[position] !== SP) return this.#broken(wrongInTarget(bytes[position]!))
+        if (bytes[position] !== SP) return this.broken(wrongInTarget(bytes[position]!))
         this.#endTarget(position)
         position++
         at = At.VERSION
@@ -310,13 +188,13 @@ export class RequestParser implements FieldRules {
 
       if (at === At.CONNECT_AUTHORITY) {
         while (position < stop && PATH_BYTES[bytes[position]!] !== TargetByte.SPACE) {
-          if (PATH_BYTES[bytes[position]!] === TargetByte.REFUSED) return this.#broken(wrongInTarget(bytes[position]!))
+          if (PATH_BYTES[bytes[position]!] === TargetByte.REFUSED) return this.broken(wrongInTarget(bytes[position]!))
           position++
         }
         if (position === stop) break
         // RFC 9112 section 3.2.3: host and port, both.
         const colon = hostEnd(bytes, head.targetStart, position)
-        if (colon < 0 || position - colon < 2) return this.#broken(EK_BAD_TARGET)
+        if (colon < 0 || position - colon < 2) return this.broken(EK_BAD_TARGET)
         head.authorityStart = head.targetStart
         head.authorityEnd = position
         head.pathStart = position
@@ -328,7 +206,7 @@ export class RequestParser implements FieldRules {
 
       if (at === At.ASTERISK_END) {
         if (position === stop) break
-        if (bytes[position] !== SP) return this.#broken(wrongInTarget(bytes[position]!))
+        if (bytes[position] !== SP) return this.broken(wrongInTarget(bytes[position]!))
         head.queryStart = position
         this.#endTarget(position)
         position++
@@ -336,25 +214,25 @@ export class RequestParser implements FieldRules {
       }
 
       if (at === At.VERSION) {
-        const version = this.#mark
+        const version = this.mark
         const isWhole = position === version && position + VERSION_BYTES <= stop
         if (isWhole && saysHttp11(bytes, position)) position += VERSION_BYTES
         while (position < stop && position < version + VERSION_LINE_BYTES) {
           const problem = versionLineProblem(bytes[position]!, position - version)
-          if (problem !== NO_ERROR) return this.#broken(problem)
+          if (problem !== NO_ERROR) return this.broken(problem)
           position++
         }
         if (position < version + VERSION_LINE_BYTES) break
         head.versionMinor = bytes[version + 7] === ZERO ? 0 : 1
         // Judged only now, so that the preface of HTTP/2, `PRI * HTTP/2.0`, is told that its version is not spoken.
         if (head.targetForm === TargetForm.ASTERISK && head.method !== MethodId.OPTIONS)
-          return this.#broken(EK_BAD_TARGET)
+          return this.broken(EK_BAD_TARGET)
         return position
       }
     }
 
-    if (position === limit) return this.#broken(EK_REQUEST_LINE_TOO_LONG)
-    this.#at = at
+    if (position === limit) return this.broken(EK_REQUEST_LINE_TOO_LONG)
+    this.at = at
     return Step.STARVED
   }
 
@@ -396,45 +274,32 @@ export class RequestParser implements FieldRules {
   #endTarget(position: number): void {
     this.head.targetEnd = position
     this.head.pathEnd = position
-    this.#mark = position + 1
+    this.mark = position + 1
   }
 
-  knownField(index: number, id: number): number {
+  override knownField(index: number, id: number): number {
     const head = this.head
+    if (id !== FieldId.HOST && id !== FieldId.EXPECT) return super.knownField(index, id)
+    // Neither name has a "-", so neither has a variant.
     const { bytes } = head
-    if ((head.flags[index]! & FieldFlag.VARIANT) !== 0) return NO_ERROR
     const start = head.valueStart[index]!
     const end = head.valueEnd[index]!
-    switch (id) {
-      case FieldId.HOST:
-        if (head.hostIndex >= 0) return EK_REPEATED_HOST
-        head.hostIndex = index
-        // An empty Host is judged with the target, in `#finish`.
-        return start === end || hostEnd(bytes, start, end) >= 0 ? NO_ERROR : EK_BAD_HOST
-      case FieldId.CONTENT_LENGTH:
-        return this.#framing.readContentLength(bytes, start, end)
-      case FieldId.TRANSFER_ENCODING:
-        return this.#framing.readTransferEncoding(bytes, start, end, head.versionMinor)
-      case FieldId.CONNECTION:
-        return this.#connection.read(bytes, start, end)
-      case FieldId.UPGRADE:
-        this.#hasUpgrade = true
-        return NO_ERROR
-      case FieldId.EXPECT:
-        // RFC 9110 section 10.1.1. Twice the same is a list that no client sends, and is refused with the unknown.
-        if (this.#hasExpect || !saysFolded(bytes, start, end, '100-continue')) return EK_BAD_EXPECT
-        this.#hasExpect = true
-        return NO_ERROR
-      default:
-        return NO_ERROR
+    if (id === FieldId.HOST) {
+      if (head.hostIndex >= 0) return EK_REPEATED_HOST
+      head.hostIndex = index
+      // An empty Host is judged with the target, in `finish`.
+      return start === end || hostEnd(bytes, start, end) >= 0 ? NO_ERROR : EK_BAD_HOST
     }
+    // RFC 9110 section 10.1.1. Twice the same is a list that no client sends, and is refused with the unknown.
+    if (this.#hasExpect || !saysFolded(bytes, start, end, '100-continue')) return EK_BAD_EXPECT
+    this.#hasExpect = true
+    // In HTTP/1.0 it is ignored, by the same section: the endpoint, which we speak 1.1 with, must not obey it either.
+    if (head.versionMinor === 0) head.flags[index]! |= FieldFlag.HOP
+    return NO_ERROR
   }
 
-  /** The fields are all there: what they mean together. Returns the error it is, or `NO_ERROR`. */
-  #finish(end: number): number {
+  protected override finish(end: number): number {
     const head = this.head
-    const framing = this.#framing
-    const connection = this.#connection
     head.end = end
 
     // RFC 9112 section 3.2: HTTP/1.1 has Host, even when the target is absolute and makes it void.
@@ -447,30 +312,20 @@ export class RequestParser implements FieldRules {
       if (host >= 0 && head.authorityStart === head.authorityEnd) return EK_BAD_HOST
     }
 
-    if (connection.namesOthers) connection.markNamed(head)
-    head.keepAlive = connection.keepsAlive(head.versionMinor)
-    // RFC 9110 sections 7.8 and 10.1.1: in HTTP/1.0 both are ignored.
-    head.upgrade = this.#hasUpgrade && connection.namesUpgrade && head.versionMinor === 1
+    this.finishConnection()
+    // The Host of an absolute target is replaced (RFC 9112 section 3.2.2).
+    if (head.targetForm === TargetForm.ABSOLUTE) head.regular = false
     head.expectContinue = this.#hasExpect && head.versionMinor === 1
 
-    const { contentLength } = framing
-    if (framing.isChunked) head.framing = Framing.CHUNKED
+    const { isChunked, contentLength } = this.framing
+    if (isChunked) head.framing = Framing.CHUNKED
     else head.framing = contentLength < 0 ? Framing.NONE : Framing.LENGTH
     head.contentLength = contentLength < 0 ? 0 : contentLength
-    // The Host of an absolute target is replaced (RFC 9112 section 3.2.2).
-    head.regular = this.#section.isRegular && head.targetForm !== TargetForm.ABSOLUTE && !connection.namesOthers
     return NO_ERROR
   }
 
-  #broken(problem: number): number {
+  protected override blame(problem: number): void {
     this.error = problem
-    this.#at = At.BROKEN
-    return Step.BROKEN
-  }
-
-  #fail(problem: number): number {
-    this.#broken(problem)
-    return ParseStatus.ERROR
   }
 }
 

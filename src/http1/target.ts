@@ -42,19 +42,15 @@ export function normalHost(head: RequestHead): string | null {
 }
 
 const UNRESERVED = /[A-Za-z0-9\-._~]/
-const ENCODED = /%(..?)?/g
+const ENCODED = /%[0-9A-Fa-f]{2}/g
+const REFUSED = /%(?![0-9A-Fa-f]{2})|%00/
 
 function decodeUnreserved(path: string): string | null {
-  let isMalformed = false
-  const decoded = path.replace(ENCODED, (_encoded, digits: string | undefined) => {
-    if (digits === undefined || !/^[0-9A-Fa-f]{2}$/.test(digits) || digits === '00') {
-      isMalformed = true
-      return ''
-    }
-    const character = String.fromCharCode(Number.parseInt(digits, 16))
-    return UNRESERVED.test(character) ? character : `%${digits.toUpperCase()}`
+  if (REFUSED.test(path)) return null
+  return path.replace(ENCODED, (encoded) => {
+    const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
+    return UNRESERVED.test(character) ? character : encoded.toUpperCase()
   })
-  return isMalformed ? null : decoded
 }
 
 /** RFC 3986 section 5.2.4 on the segments. A path that ends in a dot segment ends in a slash. */

@@ -63,8 +63,8 @@ describe('the live view', () => {
     ]) {
       assert.ok(text.includes(part), `${part} is not in\n${text}`)
     }
-    assert.match(text, /1 {2}amber {3}● healthy {5}█+▌ +50 % +10\.3 +4\.2 ms +1\.2 s +3/)
-    assert.match(text, /2 {2}birch {3}● healthy +0 % +0\.0 +– +– +0/)
+    assert.match(text, /1 {2}amber {3}● healthy {5}━+─+ +50 % +10\.3 +4\.2 ms +1\.2 s +3/)
+    assert.match(text, /2 {2}birch {3}● healthy {5}─+ +0 % +0\.0 +– +– +0/)
   })
 
   test('with colours says the same as without', () => {
@@ -103,12 +103,12 @@ describe('the live view', () => {
   })
 })
 
-test('a bar has eighths', () => {
-  assert.equal(barOf(0, 4), '    ')
-  assert.equal(barOf(0.5, 4), '██  ')
-  assert.equal(barOf(0.5 + 1 / 32, 4), '██▏ ')
-  assert.equal(barOf(1, 4), '████')
-  assert.equal(barOf(7, 4), '████')
+test('a bar has halves, and a track of the same width in all', () => {
+  assert.deepEqual(barOf(0, 4), ['', '────'])
+  assert.deepEqual(barOf(0.5, 4), ['━━', '──'])
+  assert.deepEqual(barOf(0.6, 4), ['━━╸', '─'])
+  assert.deepEqual(barOf(1, 4), ['━━━━', ''])
+  assert.deepEqual(barOf(7, 4), ['━━━━', ''])
 })
 
 test('a sparkline goes from nothing to the peak', () => {

@@ -28,7 +28,11 @@ describe('a chunked decoder refuses what breaks a rule, whole or byte by byte', 
 describe('chunks', () => {
   it('give their data and end where the body ends', () => {
     const body = '5\r\nhello\r\n00b\r\n, wonderful\r\nA\r\n wide worl\r\n1\r\nd\r\n0\r\n\r\n'
-    assert.deepEqual(accepted(`${body}GET /`), { data: 'hello, wonderful wide world', trailers: [], consumed: body.length })
+    assert.deepEqual(accepted(`${body}GET /`), {
+      data: 'hello, wonderful wide world',
+      trailers: [],
+      consumed: body.length,
+    })
   })
 
   it('hand on each piece of data as a slice of what was fed', () => {
@@ -38,11 +42,24 @@ describe('chunks', () => {
     const bytes = Buffer.from('5\r\nhello\r\n0\r\n\r\n')
     assert.equal(decoder.feed(bytes, 0, 5, sink), ParseStatus.MORE)
     assert.equal(decoder.feed(bytes, 5, bytes.length, sink), ParseStatus.DONE)
-    assert.deepEqual(slices, [[bytes, 3, 5], [bytes, 5, 8]])
+    assert.deepEqual(slices, [
+      [bytes, 3, 5],
+      [bytes, 5, 8],
+    ])
   })
 
   it('may have extensions, which are dropped', () => {
-    const lines = ['5;a', '5;a=b', '5;a="b;c\\"d\xe4"', '5 ; a', '5;a;b=c ; d="e"', '5\t;\ta\t=\tb;c', '5;a=""', `5;${'x'.repeat(256)}`, '5;a = "b" ;c']
+    const lines = [
+      '5;a',
+      '5;a=b',
+      '5;a="b;c\\"d\xe4"',
+      '5 ; a',
+      '5;a;b=c ; d="e"',
+      '5\t;\ta\t=\tb;c',
+      '5;a=""',
+      `5;${'x'.repeat(256)}`,
+      '5;a = "b" ;c',
+    ]
     for (const line of lines) assert.equal(accepted(`${line}\r\nhello\r\n0;z=1\r\n\r\n`)['data'], 'hello', line)
   })
 
@@ -54,7 +71,10 @@ describe('chunks', () => {
   it('may be followed by trailers', () => {
     const body = '0\r\nGrpc-Status: 0\r\nServer-Timing:  a \r\n\r\n'
     const message = accepted(`${body}rest`)
-    assert.deepEqual(message['trailers'], [['Grpc-Status', '0', 0, 0], ['Server-Timing', 'a', 0, 1]])
+    assert.deepEqual(message['trailers'], [
+      ['Grpc-Status', '0', 0, 0],
+      ['Server-Timing', 'a', 0, 1],
+    ])
     assert.equal(message['consumed'], body.length)
   })
 
@@ -62,7 +82,8 @@ describe('chunks', () => {
     const trailers = 'A: b\r\n\r\n'
     const text = `0\r\n${trailers}`
     for (const cuts of [[], everyByte(text)]) {
-      const judge = (limits: Partial<typeof CHUNKED_LIMITS>) => chunkedOutcome(text, cuts, new ChunkedDecoder({ ...CHUNKED_LIMITS, ...limits })).status
+      const judge = (limits: Partial<typeof CHUNKED_LIMITS>) =>
+        chunkedOutcome(text, cuts, new ChunkedDecoder({ ...CHUNKED_LIMITS, ...limits })).status
       assert.equal(judge({ trailerBytes: trailers.length }), 'done')
       assert.equal(judge({ trailerBytes: trailers.length - 1 }), 'error')
       assert.equal(judge({ fieldCount: 1 }), 'done')

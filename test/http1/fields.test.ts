@@ -17,7 +17,8 @@ describe('the class of a field name', () => {
 
   it('is its id in any case', () => {
     FIELD_NAMES.slice(1).forEach((name, i) => {
-      for (const spelling of [name, name.toUpperCase(), mixedCase(name)]) assert.equal(classOf(spelling), i + 1, spelling)
+      for (const spelling of [name, name.toUpperCase(), mixedCase(name)])
+        assert.equal(classOf(spelling), i + 1, spelling)
     })
   })
 
@@ -37,7 +38,8 @@ describe('the class of a field name', () => {
       for (let i = 0; i < name.length; i++) {
         for (const byte of tokens) if (byte !== name[i]) others.push(name.slice(0, i) + byte + name.slice(i + 1))
       }
-      for (const other of others) if (!known.has(other) && other !== '') assert.equal(classOf(other), FieldId.OTHER, other)
+      for (const other of others)
+        if (!known.has(other) && other !== '') assert.equal(classOf(other), FieldId.OTHER, other)
     }
   })
 })

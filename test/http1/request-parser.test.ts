@@ -56,7 +56,17 @@ describe('the request line', () => {
   })
 
   it('takes the raw bytes that browsers and command lines send', () => {
-    for (const target of ['/a|b', '/{id}', '/a^b', '/a[1]', '/a`b', "/a'b(c)", '/a?q="x"&f=<b>', '/?{"a":[1]}', '/?a\\b|c^d`e']) {
+    for (const target of [
+      '/a|b',
+      '/{id}',
+      '/a^b',
+      '/a[1]',
+      '/a`b',
+      "/a'b(c)",
+      '/a?q="x"&f=<b>',
+      '/?{"a":[1]}',
+      '/?a\\b|c^d`e',
+    ]) {
       assert.equal(accepted(withTarget(target))['path'], target)
     }
   })
@@ -122,14 +132,19 @@ describe('fields', () => {
   })
 
   it('are variants when a known name has "_" for "-", and are not obeyed then', () => {
-    const message = accepted(withFields('content_length: 5\r\nTransfer_Encoding: gzip\r\nX_Forwarded-For: 1\r\nx_y: 2\r\n'))
+    const message = accepted(
+      withFields('content_length: 5\r\nTransfer_Encoding: gzip\r\nX_Forwarded-For: 1\r\nx_y: 2\r\n'),
+    )
     const fields = message['fields'] as unknown[][]
-    assert.deepEqual(fields.slice(1).map((field) => field.slice(2)), [
-      [FieldId.CONTENT_LENGTH, FieldFlag.VARIANT],
-      [FieldId.TRANSFER_ENCODING, FieldFlag.VARIANT],
-      [FieldId.X_FORWARDED_FOR, FieldFlag.VARIANT],
-      [FieldId.OTHER, 0],
-    ])
+    assert.deepEqual(
+      fields.slice(1).map((field) => field.slice(2)),
+      [
+        [FieldId.CONTENT_LENGTH, FieldFlag.VARIANT],
+        [FieldId.TRANSFER_ENCODING, FieldFlag.VARIANT],
+        [FieldId.X_FORWARDED_FOR, FieldFlag.VARIANT],
+        [FieldId.OTHER, 0],
+      ],
+    )
     assert.equal(message['framing'], Framing.NONE)
     assert.equal(message['regular'], false)
   })
@@ -137,7 +152,17 @@ describe('fields', () => {
   it('may be sliced in one run only when nothing among them is changed on the way', () => {
     const isRegular = (lines: string) => accepted(withFields(lines))['regular']
     assert.equal(isRegular('Accept: */*\r\nContent-Length: 5\r\nTrailer: a\r\n'), true)
-    for (const line of ['A:b', 'Connection: close', 'TE: trailers', 'Via: 1.1 a', 'X-Forwarded-For: 1', 'X_Real_IP: 1', 'Expect: 100-continue', 'Upgrade: a', 'X-Request-ID: 1']) {
+    for (const line of [
+      'A:b',
+      'Connection: close',
+      'TE: trailers',
+      'Via: 1.1 a',
+      'X-Forwarded-For: 1',
+      'X_Real_IP: 1',
+      'Expect: 100-continue',
+      'Upgrade: a',
+      'X-Request-ID: 1',
+    ]) {
       assert.equal(isRegular(`${line}\r\n`), false, line)
     }
   })
@@ -180,10 +205,31 @@ describe('the framing of a request', () => {
 
 describe('Host', () => {
   it('may be a name, an IPv4 or IPv6 address, with a port or an empty one', () => {
-    for (const host of ['a', 'A.Example', 'a.example.', 'a_b-c~d', 'xn--bcher-kva.example:8080', '127.0.0.1:0', 'a:65535', 'a:00080', 'a:']) {
+    for (const host of [
+      'a',
+      'A.Example',
+      'a.example.',
+      'a_b-c~d',
+      'xn--bcher-kva.example:8080',
+      '127.0.0.1:0',
+      'a:65535',
+      'a:00080',
+      'a:',
+    ]) {
       assert.equal(accepted(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)['authority'], host)
     }
-    for (const host of ['::', '::1', '1::', '1:2:3:4:5:6:7:8', '::2:3:4:5:6:7:8', '1:2:3:4:5:6:7::', 'fe80::ABCD:1', '::ffff:1.2.3.4', '1:2:3:4:5:6:0.0.0.0', '1::2.3.4.5']) {
+    for (const host of [
+      '::',
+      '::1',
+      '1::',
+      '1:2:3:4:5:6:7:8',
+      '::2:3:4:5:6:7:8',
+      '1:2:3:4:5:6:7::',
+      'fe80::ABCD:1',
+      '::ffff:1.2.3.4',
+      '1:2:3:4:5:6:0.0.0.0',
+      '1::2.3.4.5',
+    ]) {
       assert.equal(accepted(`GET / HTTP/1.1\r\nHost: [${host}]:80\r\n\r\n`)['authority'], `[${host}]:80`)
     }
   })
@@ -197,7 +243,8 @@ describe('Host', () => {
 
 describe('Connection', () => {
   it('decides with the version whether the connection is kept', () => {
-    const keepAlive = (version: string, line: string) => accepted(`GET / ${version}\r\nHost: a\r\n${line}\r\n`)['keepAlive']
+    const keepAlive = (version: string, line: string) =>
+      accepted(`GET / ${version}\r\nHost: a\r\n${line}\r\n`)['keepAlive']
     assert.equal(keepAlive('HTTP/1.1', ''), true)
     assert.equal(keepAlive('HTTP/1.1', 'Connection: Close\r\n'), false)
     assert.equal(keepAlive('HTTP/1.1', 'Connection: keep-alive\r\nConnection: ,, close,\r\n'), false)
@@ -209,19 +256,26 @@ describe('Connection', () => {
   })
 
   it('makes every field it names hop-by-hop, before or behind it, in any case', () => {
-    const message = accepted(withFields('x-A: 1\r\nConnection: X-a\t,  x-b,TE,Cookie\r\nX-B: 2\r\nX-Bc: 3\r\nCOOKIE: 4\r\nx-a: 5\r\n'))
+    const message = accepted(
+      withFields('x-A: 1\r\nConnection: X-a\t,  x-b,TE,Cookie\r\nX-B: 2\r\nX-Bc: 3\r\nCOOKIE: 4\r\nx-a: 5\r\n'),
+    )
     const hop = (message['fields'] as unknown[][]).filter((field) => (Number(field[3]) & FieldFlag.HOP) !== 0)
-    assert.deepEqual(hop.map((field) => field[0]), ['x-A', 'Connection', 'X-B', 'COOKIE', 'x-a'])
+    assert.deepEqual(
+      hop.map((field) => field[0]),
+      ['x-A', 'Connection', 'X-B', 'COOKIE', 'x-a'],
+    )
   })
 
   it('is not needed for the fields that are hop-by-hop by themselves', () => {
     const names = ['Keep-Alive', 'Proxy-Connection', 'TE', 'Upgrade', 'Proxy-Authorization', 'Proxy-Authenticate']
     const message = accepted(withFields(names.map((name) => `${name}: a\r\n`).join('')))
-    for (const field of (message['fields'] as unknown[][]).slice(1)) assert.equal(field[3], FieldFlag.HOP, String(field[0]))
+    for (const field of (message['fields'] as unknown[][]).slice(1))
+      assert.equal(field[3], FieldFlag.HOP, String(field[0]))
   })
 
   it('must name Upgrade for it to count, and not in HTTP/1.0', () => {
-    const upgrade = (version: string, lines: string) => accepted(`GET / ${version}\r\nHost: a\r\n${lines}\r\n`)['upgrade']
+    const upgrade = (version: string, lines: string) =>
+      accepted(`GET / ${version}\r\nHost: a\r\n${lines}\r\n`)['upgrade']
     assert.equal(upgrade('HTTP/1.1', 'Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n'), true)
     assert.equal(upgrade('HTTP/1.1', 'Connection: upgrade\r\nUpgrade: websocket\r\n'), true)
     assert.equal(upgrade('HTTP/1.1', 'Upgrade: websocket\r\n'), false)
@@ -232,7 +286,8 @@ describe('Connection', () => {
 
 describe('Expect', () => {
   it('waits for a 100 in HTTP/1.1 alone', () => {
-    const expects = (version: string) => accepted(`POST / ${version}\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n`)['expectContinue']
+    const expects = (version: string) =>
+      accepted(`POST / ${version}\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n`)['expectContinue']
     assert.equal(expects('HTTP/1.1'), true)
     assert.equal(expects('HTTP/1.0'), false)
   })
@@ -245,7 +300,8 @@ describe('limits of a request', () => {
   for (const way of ['whole', 'byte by byte'] as const) {
     it(`hold to the byte, ${way}`, () => {
       const cutsOf = (text: string) => (way === 'whole' ? [] : everyByte(text))
-      const judge = (text: string, limits: Partial<typeof REQUEST_LIMITS>) => errorOf(text, { ...REQUEST_LIMITS, ...limits }, cutsOf(text))
+      const judge = (text: string, limits: Partial<typeof REQUEST_LIMITS>) =>
+        errorOf(text, { ...REQUEST_LIMITS, ...limits }, cutsOf(text))
       assert.equal(judge(head, { requestLineBytes: line }), 'done')
       assert.equal(judge(head, { requestLineBytes: line - 1 }), 'EK_REQUEST_LINE_TOO_LONG')
       assert.equal(judge(head, { headBytes: head.length }), 'done')
@@ -275,7 +331,11 @@ describe('limits of a request', () => {
 describe('a request parser over several messages', () => {
   it('reads pipelined requests one by one from one chunk', () => {
     const parser = new RequestParser(REQUEST_LIMITS)
-    const texts = [withFields('Content-Length: 5\r\nConnection: x\r\nExpect: 100-continue\r\n'), withTarget('/two'), `\r\n${withTarget('/three')}`]
+    const texts = [
+      withFields('Content-Length: 5\r\nConnection: x\r\nExpect: 100-continue\r\n'),
+      withTarget('/two'),
+      `\r\n${withTarget('/three')}`,
+    ]
     const bytes = Buffer.from(texts.join(''))
     let position = 0
     for (const text of texts) {

@@ -34,8 +34,14 @@ describe('a response parser refuses what breaks a rule, whole or byte by byte', 
     }
     const head = 'HTTP/1.1 200 OK\r\nA: b\r\n\r\n'
     assert.deepEqual(errorOf('HTTP/1.1 200 OK\n'), [ERROR_INDEX.EK_BAD_RESPONSE, ERROR_INDEX.EK_BARE_LF])
-    assert.deepEqual(errorOf(head, { headBytes: head.length - 1 }), [ERROR_INDEX.EK_RESPONSE_HEAD_TOO_LARGE, ERROR_INDEX.EK_HEAD_TOO_LARGE])
-    assert.deepEqual(errorOf(head, { fieldCount: 0 }), [ERROR_INDEX.EK_RESPONSE_HEAD_TOO_LARGE, ERROR_INDEX.EK_TOO_MANY_FIELDS])
+    assert.deepEqual(errorOf(head, { headBytes: head.length - 1 }), [
+      ERROR_INDEX.EK_RESPONSE_HEAD_TOO_LARGE,
+      ERROR_INDEX.EK_HEAD_TOO_LARGE,
+    ])
+    assert.deepEqual(errorOf(head, { fieldCount: 0 }), [
+      ERROR_INDEX.EK_RESPONSE_HEAD_TOO_LARGE,
+      ERROR_INDEX.EK_TOO_MANY_FIELDS,
+    ])
   })
 })
 
@@ -56,7 +62,8 @@ describe('the status line', () => {
   it('may fill the head to its limit, to the byte', () => {
     const head = 'HTTP/1.1 200 OK\r\nA: b\r\n\r\n'
     for (const cuts of [[], everyByte(head)]) {
-      const judge = (headBytes: number) => responseOutcome(head, cuts, MethodId.GET, new ResponseParser({ ...RESPONSE_LIMITS, headBytes }))
+      const judge = (headBytes: number) =>
+        responseOutcome(head, cuts, MethodId.GET, new ResponseParser({ ...RESPONSE_LIMITS, headBytes }))
       assert.equal(judge(head.length).status, 'done')
       assert.equal(judge(head.length - 1).status, 'error')
     }
@@ -81,7 +88,8 @@ describe('the framing of a response', () => {
 
   it('is absent for HEAD, 1xx, 204 and 304, whatever the fields say', () => {
     for (const lines of ['', 'Content-Length: 0\r\n']) {
-      for (const status of [100, 101, 103, 199, 204, 304]) assert.deepEqual(framingOf(lines, status), [Framing.NONE, 0, true])
+      for (const status of [100, 101, 103, 199, 204, 304])
+        assert.deepEqual(framingOf(lines, status), [Framing.NONE, 0, true])
     }
     assert.deepEqual(framingOf('Content-Length: 500\r\n', 304), [Framing.NONE, 0, true])
     assert.deepEqual(framingOf('Content-Length: 500\r\n', 200, MethodId.HEAD), [Framing.NONE, 0, true])
@@ -100,7 +108,9 @@ describe('a response parser over several messages', () => {
   it('reads interim heads one by one, then the final one', () => {
     const parser = new ResponseParser(RESPONSE_LIMITS)
     parser.expect(MethodId.POST)
-    const bytes = Buffer.from('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi')
+    const bytes = Buffer.from(
+      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi',
+    )
     const statuses: number[] = []
     let position = 0
     while (parser.head.status < 200) {
@@ -126,7 +136,9 @@ describe('a response parser over several messages', () => {
 
 describe('Connection in a response', () => {
   it('may name Transfer-Encoding, as large sites do, and fields of its own', () => {
-    const message = accepted('HTTP/1.1 200 OK\r\nConnection: Transfer-Encoding, X-A\r\nTransfer-Encoding: chunked\r\nX-A: 1\r\nX-B: 2\r\n\r\n')
+    const message = accepted(
+      'HTTP/1.1 200 OK\r\nConnection: Transfer-Encoding, X-A\r\nTransfer-Encoding: chunked\r\nX-A: 1\r\nX-B: 2\r\n\r\n',
+    )
     const flags = (message['fields'] as unknown[][]).map((field) => field[3])
     assert.deepEqual(flags, [FieldFlag.HOP, FieldFlag.HOP, FieldFlag.HOP, 0])
     assert.equal(message['regular'], false)

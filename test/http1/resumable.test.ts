@@ -32,7 +32,10 @@ const JUDGES: Readonly<Record<string, Judge>> = {
 
 /** A good piece, or one time in twelve a bad one: so that about half of all messages are right, and the others go wrong anywhere. */
 function mostly(good: readonly string[], bad: readonly string[]): fc.Arbitrary<string> {
-  return fc.oneof({ weight: 11, arbitrary: fc.constantFrom(...good) }, { weight: 1, arbitrary: fc.constantFrom(...bad) })
+  return fc.oneof(
+    { weight: 11, arbitrary: fc.constantFrom(...good) },
+    { weight: 1, arbitrary: fc.constantFrom(...bad) },
+  )
 }
 
 function joined(...parts: readonly fc.Arbitrary<string>[]): fc.Arbitrary<string> {
@@ -46,9 +49,34 @@ function repeated(part: fc.Arbitrary<string>, maxLength: number): fc.Arbitrary<s
 const noise = fc.string({ unit: fc.constantFrom('a', ' ', '\t', '\xe4', ',', '\r', '\n', '\0', ':'), maxLength: 6 })
 
 const line = fc.oneof(
-  { weight: 6, arbitrary: joined(fc.constantFrom('X-A', 'b', 'Via', 'x_real_ip'), fc.constantFrom(': ', ':', ': \t'), fc.constantFrom('', 'a b', '\xe4'), mostly(['\r\n', ' \r\n'], ['\n', '\r', '\r\r\n'])) },
-  { weight: 3, arbitrary: fc.constantFrom('Content-Length: 5\r\n', 'Connection: close, X-A\r\n', 'Connection: upgrade\r\n', 'Upgrade: a\r\n', 'Expect: 100-continue\r\n') },
-  { weight: 1, arbitrary: joined(fc.constantFrom('Content-Length', 'Transfer-Encoding', 'Connection', 'Host', 'Expect', 'X'), mostly([': '], [' : ', '']), noise, fc.constant('\r\n')) },
+  {
+    weight: 6,
+    arbitrary: joined(
+      fc.constantFrom('X-A', 'b', 'Via', 'x_real_ip'),
+      fc.constantFrom(': ', ':', ': \t'),
+      fc.constantFrom('', 'a b', '\xe4'),
+      mostly(['\r\n', ' \r\n'], ['\n', '\r', '\r\r\n']),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(
+      'Content-Length: 5\r\n',
+      'Connection: close, X-A\r\n',
+      'Connection: upgrade\r\n',
+      'Upgrade: a\r\n',
+      'Expect: 100-continue\r\n',
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: joined(
+      fc.constantFrom('Content-Length', 'Transfer-Encoding', 'Connection', 'Host', 'Expect', 'X'),
+      mostly([': '], [' : ', '']),
+      noise,
+      fc.constant('\r\n'),
+    ),
+  },
 )
 const fields = repeated(line, 5)
 const end = mostly(['\r\n', '\r\n', '\r\nbody', '\r\nGET / HTTP/1.1\r\n'], ['\n', '', '\r'])
@@ -57,8 +85,14 @@ const requestText = joined(
   mostly(['', '', '\r\n', '\r\n\r\n'], ['\n', '\r']),
   mostly(['GET', 'POST', 'x'], ['OPTIONS', 'CONNECT', 'G T', '']),
   mostly([' '], ['  ', '\t']),
-  mostly(['/', '/a/../b?c', 'http://h:80/x', 'https://h?q', '/%41//./\\'], ['*', 'h:443', '/#', '/a\xe4', 'ftp://h/', `/${'x'.repeat(30)}`]),
-  mostly([' HTTP/1.1\r\n', ' HTTP/1.1\r\n', ' HTTP/1.0\r\n'], [' HTTP/2.0\r\n', ' HTTP/1.1\n', '\r\n', ' HTTP/1.1 \r\n']),
+  mostly(
+    ['/', '/a/../b?c', 'http://h:80/x', 'https://h?q', '/%41//./\\'],
+    ['*', 'h:443', '/#', '/a\xe4', 'ftp://h/', `/${'x'.repeat(30)}`],
+  ),
+  mostly(
+    [' HTTP/1.1\r\n', ' HTTP/1.1\r\n', ' HTTP/1.0\r\n'],
+    [' HTTP/2.0\r\n', ' HTTP/1.1\n', '\r\n', ' HTTP/1.1 \r\n'],
+  ),
   mostly(['Host: a.example\r\n', 'Host: [::1]:80\r\n'], ['', 'Host: a b\r\n']),
   fields,
   end,
@@ -101,7 +135,8 @@ for (const [name, judge] of Object.entries(JUDGES)) {
         const bytes = Buffer.from(text, 'latin1')
         const whole = judge(bytes, [])
         if (whole.status === 'done') accepted++
-        for (let cut = 1; cut < bytes.length; cut++) assert.deepEqual(comparable(judge(bytes, [cut])), comparable(whole))
+        for (let cut = 1; cut < bytes.length; cut++)
+          assert.deepEqual(comparable(judge(bytes, [cut])), comparable(whole))
       })
       fc.assert(property, { seed: SEED, numRuns: RUNS / 5 })
       // What the generator is worth: small limits let little through.
@@ -144,7 +179,8 @@ describe('every refused input', () => {
         if (text.length > 400) continue
         const bytes = Buffer.from(text, 'latin1')
         const whole = comparable(judge(bytes, []))
-        for (let cut = 1; cut < bytes.length; cut++) assert.deepEqual(comparable(judge(bytes, [cut])), whole, JSON.stringify(text))
+        for (let cut = 1; cut < bytes.length; cut++)
+          assert.deepEqual(comparable(judge(bytes, [cut])), whole, JSON.stringify(text))
       }
     }
   })
@@ -152,26 +188,37 @@ describe('every refused input', () => {
 
 describe('a stream of messages', () => {
   it('gives the same messages however it is cut', () => {
-    const messages = ['GET /1 HTTP/1.1\r\nHost: a\r\n\r\n', '\r\nGET /2 HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n', 'PUT /3 HTTP/1.0\r\n\r\n']
-    const property = fc.property(fc.array(fc.constantFrom(...messages), { maxLength: 8 }), fc.array(fc.nat(300), { maxLength: 20 }), (list, positions) => {
-      const bytes = Buffer.from(list.join(''))
-      const cuts = [...new Set(positions)].filter((cut) => cut > 0 && cut < bytes.length).sort((a, b) => a - b)
-      const parser = new RequestParser(REQUEST_LIMITS)
-      const heads: string[] = []
-      let from = 0
-      for (const to of [...cuts, bytes.length]) {
-        while (from < to) {
-          const status = parser.feed(bytes, from, to)
-          assert.notEqual(status, ParseStatus.ERROR)
-          if (status === ParseStatus.MORE) break
-          heads.push(parser.head.text(parser.head.start, parser.head.end))
-          from = parser.consumed
+    const messages = [
+      'GET /1 HTTP/1.1\r\nHost: a\r\n\r\n',
+      '\r\nGET /2 HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n',
+      'PUT /3 HTTP/1.0\r\n\r\n',
+    ]
+    const property = fc.property(
+      fc.array(fc.constantFrom(...messages), { maxLength: 8 }),
+      fc.array(fc.nat(300), { maxLength: 20 }),
+      (list, positions) => {
+        const bytes = Buffer.from(list.join(''))
+        const cuts = [...new Set(positions)].filter((cut) => cut > 0 && cut < bytes.length).sort((a, b) => a - b)
+        const parser = new RequestParser(REQUEST_LIMITS)
+        const heads: string[] = []
+        let from = 0
+        for (const to of [...cuts, bytes.length]) {
+          while (from < to) {
+            const status = parser.feed(bytes, from, to)
+            assert.notEqual(status, ParseStatus.ERROR)
+            if (status === ParseStatus.MORE) break
+            heads.push(parser.head.text(parser.head.start, parser.head.end))
+            from = parser.consumed
+          }
+          from = to
         }
-        from = to
-      }
-      assert.deepEqual(heads, list.map((text) => text.trimStart()))
-      assert.equal(parser.idle, true)
-    })
+        assert.deepEqual(
+          heads,
+          list.map((text) => text.trimStart()),
+        )
+        assert.equal(parser.idle, true)
+      },
+    )
     fc.assert(property, { seed: SEED, numRuns: RUNS })
   })
 

@@ -1,17 +1,24 @@
 /** Runs the list of `strictness-mutants.ts`: every rule of the codec is held by an input that fails without it. */
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import * as chunked from '../../src/http1/chunked.ts'
 import * as requests from '../../src/http1/request-parser.ts'
 import * as responses from '../../src/http1/response-parser.ts'
 import * as target from '../../src/http1/target.ts'
-import { CHUNKED_LIMITS, chunkedOutcome, type Outcome, REQUEST_LIMITS, RESPONSE_LIMITS, requestOutcome, responseOutcome } from './outcome.ts'
+import { MutantFolder } from './mutant-folder.ts'
+import {
+  CHUNKED_LIMITS,
+  chunkedOutcome,
+  type Outcome,
+  REQUEST_LIMITS,
+  RESPONSE_LIMITS,
+  requestOutcome,
+  responseOutcome,
+} from './outcome.ts'
 import { REFUSED_CHUNKS, REFUSED_REQUESTS, REFUSED_RESPONSES } from './rules.ts'
-import { type Mutant, MUTANTS, OTHER_RULES } from './strictness-mutants.ts'
+import { MUTANTS, type Mutant, OTHER_RULES } from './strictness-mutants.ts'
 
 interface Codec {
   readonly requests: Pick<typeof requests, 'RequestParser'>
@@ -21,24 +28,13 @@ interface Codec {
 }
 
 const CODEC: Codec = { requests, responses, chunked, target }
-const SOURCE = fileURLToPath(new URL('../../src/', import.meta.url))
-const FOLDER = mkdtempSync(join(tmpdir(), 'evenkeel-mutants-'))
-writeFileSync(join(FOLDER, 'package.json'), '{"type":"module"}')
-after(() => rmSync(FOLDER, { recursive: true, force: true }))
+const FOLDER = new MutantFolder()
+after(() => FOLDER.remove())
 
-/** The codec with the mutant's edits, from a folder of its own. */
-async function build(mutant: Mutant, index: number): Promise<Codec> {
-  const folder = join(FOLDER, String(index))
-  mkdirSync(join(folder, 'core'), { recursive: true })
-  cpSync(join(SOURCE, 'core', 'errors.ts'), join(folder, 'core', 'errors.ts'))
-  cpSync(join(SOURCE, 'http1'), join(folder, 'http1'), { recursive: true })
-  for (const { file, from, to } of mutant.edits) {
-    const path = join(folder, 'http1', `${file}.ts`)
-    const source = readFileSync(path, 'utf8')
-    assert.equal(source.split(from).length - 1, 1, `${file}.ts is to hold this once: ${from}`)
-    writeFileSync(path, source.replace(from, () => to))
-  }
-  const load = (file: string) => import(pathToFileURL(join(folder, 'http1', `${file}.ts`)).href)
+/** The codec with the mutant's edits. */
+async function build(mutant: Mutant): Promise<Codec> {
+  const folder = FOLDER.build(mutant)
+  const load = (file: string) => import(pathToFileURL(join(folder, 'src', 'http1', `${file}.ts`)).href)
   const [mutantRequests, mutantResponses, mutantChunked, mutantTarget] = await Promise.all([
     load('request-parser'),
     load('response-parser'),
@@ -73,12 +69,16 @@ function judgePath(codec: Codec, path: string): Outcome {
 describe('every strictness rule is held by inputs that the codec would accept without it', () => {
   MUTANTS.forEach((mutant, index) => {
     it(`${mutant.kind}: ${mutant.rule} (${mutant.code}, mutant ${index + 1})`, async () => {
-      const codec = await build(mutant, index)
+      const codec = await build(mutant)
       for (const input of mutant.inputs) {
         const real = judge(CODEC, mutant.kind, input)
         assert.equal(real.status === 'error' && real.code, mutant.code, `the codec: ${JSON.stringify(input)}`)
         const without = judge(codec, mutant.kind, input)
-        assert.equal(without.status, mutant.asksForMore ? 'more' : 'done', `the mutant: ${JSON.stringify(input)} ${JSON.stringify(without)}`)
+        assert.equal(
+          without.status,
+          mutant.asksForMore ? 'more' : 'done',
+          `the mutant: ${JSON.stringify(input)} ${JSON.stringify(without)}`,
+        )
       }
     })
   })
@@ -86,7 +86,13 @@ describe('every strictness rule is held by inputs that the codec would accept wi
   it('and no rule is left out', () => {
     const covered = new Set(MUTANTS.map((mutant) => mutant.rule))
     const rules = [...Object.keys({ ...REFUSED_REQUESTS, ...REFUSED_RESPONSES, ...REFUSED_CHUNKS }), ...OTHER_RULES]
-    assert.deepEqual(rules.filter((rule) => !covered.has(rule)), [])
-    assert.deepEqual([...covered].filter((rule) => !rules.includes(rule)), [])
+    assert.deepEqual(
+      rules.filter((rule) => !covered.has(rule)),
+      [],
+    )
+    assert.deepEqual(
+      [...covered].filter((rule) => !rules.includes(rule)),
+      [],
+    )
   })
 })

@@ -67,8 +67,16 @@ const FOLDS = edit(
           }`,
 )
 const ENDS_VALUE_AT_LF = [
-  edit('field-section', 'if (byte !== CR) return this.#broken(byte === LF ?', 'if (byte !== CR && byte !== LF) return this.#broken(byte === LF ?'),
-  edit('field-section', `position++\n        at = At.FIELD_LF`, `if (byte === CR) position++\n        at = At.FIELD_LF`),
+  edit(
+    'field-section',
+    'if (byte !== CR) return this.#broken(byte === LF ?',
+    'if (byte !== CR && byte !== LF) return this.#broken(byte === LF ?',
+  ),
+  edit(
+    'field-section',
+    `position++\n        at = At.FIELD_LF`,
+    `if (byte === CR) position++\n        at = At.FIELD_LF`,
+  ),
 ]
 const ENDS_SECTION_AT_LF = [
   edit(
@@ -77,7 +85,11 @@ const ENDS_SECTION_AT_LF = [
     `if (byte !== CR && byte !== LF) return this.#broken(wrongFirst(byte))\n          if (byte === CR) position++`,
   ),
 ]
-const IGNORES_BARE_CR = edit('field-section', `if (bytes[position] !== LF) return this.#broken(EK_BARE_CR)\n        position++`, 'position++')
+const IGNORES_BARE_CR = edit(
+  'field-section',
+  `if (bytes[position] !== LF) return this.#broken(EK_BARE_CR)\n        position++`,
+  'position++',
+)
 const SKIPS_SPACE_BEFORE_COLON = edit(
   'field-section',
   `const byte = bytes[position]!
@@ -88,14 +100,34 @@ const SKIPS_SPACE_BEFORE_COLON = edit(
         const byte = bytes[position]!
         if (byte !== COLON) return this.#broken(wrongInName(byte))`,
 )
-const NAMES_MAY_BE_ANYTHING = edit('character-classes', "export const TOKEN = table(", "export const TOKEN = table('\\0\"(/@[\\x7f', '\\x80-\\xff', ")
-const VALUES_MAY_BE_ANYTHING = edit('character-classes', "export const FIELD_TEXT = table('\\t'", "export const FIELD_TEXT = table('\\t\\0\\x01\\x0b\\x7f'")
-const READS_DIGITS_TO_THE_FIRST_OTHER = edit('framing-fields', 'if (byte < ZERO || byte > NINE) return EK_BAD_CONTENT_LENGTH', 'if (byte < ZERO || byte > NINE) break')
+const NAMES_MAY_BE_ANYTHING = edit(
+  'character-classes',
+  'export const TOKEN = table(',
+  "export const TOKEN = table('\\0\"(/@[\\x7f', '\\x80-\\xff', ",
+)
+const VALUES_MAY_BE_ANYTHING = edit(
+  'character-classes',
+  "export const FIELD_TEXT = table('\\t'",
+  "export const FIELD_TEXT = table('\\t\\0\\x01\\x0b\\x7f'",
+)
+const READS_DIGITS_TO_THE_FIRST_OTHER = edit(
+  'framing-fields',
+  'if (byte < ZERO || byte > NINE) return EK_BAD_CONTENT_LENGTH',
+  'if (byte < ZERO || byte > NINE) break',
+)
 const EMPTY_LENGTH_IS_ZERO = edit('framing-fields', 'digits === 0 || ', '')
 const LAST_LENGTH_WINS = edit('framing-fields', 'if (this.contentLength >= 0) return EK_REPEATED_CONTENT_LENGTH', '')
 const LENGTH_MAY_FOLLOW_CHUNKED = edit('framing-fields', 'if (this.isChunked) return EK_LENGTH_AND_CHUNKED', '')
-const CHUNKED_MAY_FOLLOW_LENGTH = edit('framing-fields', 'if (this.contentLength >= 0) return EK_LENGTH_AND_CHUNKED', '')
-const CHUNKED_ANYWHERE_IN_THE_LIST = edit('framing-fields', "!saysFolded(bytes, start, end, 'chunked')", "!bytes.toString('latin1', start, end).includes('chunked')")
+const CHUNKED_MAY_FOLLOW_LENGTH = edit(
+  'framing-fields',
+  'if (this.contentLength >= 0) return EK_LENGTH_AND_CHUNKED',
+  '',
+)
+const CHUNKED_ANYWHERE_IN_THE_LIST = edit(
+  'framing-fields',
+  "!saysFolded(bytes, start, end, 'chunked')",
+  "!bytes.toString('latin1', start, end).includes('chunked')",
+)
 const CHUNKED_IN_1_0 = edit('framing-fields', 'if (versionMinor === 0) return EK_CHUNKED_IN_HTTP_1_0', '')
 const TWICE_CHUNKED = edit('framing-fields', 'if (this.isChunked) return EK_REPEATED_TRANSFER_ENCODING', '')
 
@@ -105,7 +137,9 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a method is a token',
     kind: 'request',
     code: 'EK_BAD_METHOD',
-    edits: [edit('request-parser', 'if (TOKEN[byte] === 0) return this.#broken(byte === LF ? EK_BARE_LF : EK_BAD_METHOD)', '')],
+    edits: [
+      edit('request-parser', 'if (TOKEN[byte] === 0) return this.broken(byte === LF ? EK_BARE_LF : EK_BAD_METHOD)', ''),
+    ],
     inputs: [target('/', '(GET'), target('/', '\x16GET'), target('/', '\tGET')],
   },
   {
@@ -119,35 +153,59 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'an empty line before a request is CRLF',
     kind: 'request',
     code: 'EK_BARE_LF',
-    edits: [edit('request-parser', '} else if (byte === CR) {', '} else if (byte === LF) {\n        at = At.START\n      } else if (byte === CR) {')],
+    edits: [
+      edit(
+        'request-parser',
+        '} else if (byte === CR) {',
+        '} else if (byte === LF) {\n        at = At.START\n      } else if (byte === CR) {',
+      ),
+    ],
     inputs: [`\n${target('/')}`],
   },
   {
     rule: 'an empty line before a request is CRLF',
     kind: 'request',
     code: 'EK_BARE_CR',
-    edits: [edit('request-parser', 'if (byte !== LF) return this.#broken(EK_BARE_CR)', '')],
+    edits: [edit('request-parser', 'if (byte !== LF) return this.broken(EK_BARE_CR)', '')],
     inputs: [`\rX${target('/')}`, `\r\r${target('/')}`],
   },
   {
     rule: 'one SP parts method, target and version',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'head.targetStart = position\n', 'while (bytes[position] === SP) position++\n        head.targetStart = position\n')],
+    edits: [
+      edit(
+        'request-parser',
+        'head.targetStart = position\n',
+        'while (bytes[position] === SP) position++\n        head.targetStart = position\n',
+      ),
+    ],
     inputs: ['GET  / HTTP/1.1\r\nHost: a\r\n\r\n', 'GET   /x HTTP/1.1\r\nHost: a\r\n\r\n'],
   },
   {
     rule: 'one SP parts method, target and version',
     kind: 'request',
     code: 'EK_BAD_METHOD',
-    edits: [edit('request-parser', 'if (bytes[position] !== SP) return this.#broken(bytes[position] === LF ? EK_BARE_LF : EK_BAD_METHOD)', '')],
+    edits: [
+      edit(
+        'request-parser',
+        'if (bytes[position] !== SP) return this.broken(bytes[position] === LF ? EK_BARE_LF : EK_BAD_METHOD)',
+        '',
+      ),
+    ],
     inputs: ['GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n'],
   },
   {
     rule: 'one SP parts method, target and version',
     kind: 'request',
     code: 'EK_BAD_VERSION',
-    edits: [edit('request-parser', 'const version = this.#mark\n', 'while (bytes[position] === SP) position++\n        const version = (this.#mark = position)\n')],
+    edits: [
+      edit(
+        'request-parser',
+        'const version = this.mark\n',
+        'while (bytes[position] === SP) position++\n        const version = (this.mark = position)\n',
+      ),
+    ],
     inputs: ['GET /  HTTP/1.1\r\nHost: a\r\n\r\n'],
   },
   {
@@ -161,14 +219,26 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a request line ends in CRLF',
     kind: 'request',
     code: 'EK_BARE_LF',
-    edits: [edit('request-parser', 'const version = this.#mark\n', 'const version = this.#mark\n        if (bytes[version + 8] === LF) return version + 9\n')],
+    edits: [
+      edit(
+        'request-parser',
+        'const version = this.mark\n',
+        'const version = this.mark\n        if (bytes[version + 8] === LF) return version + 9\n',
+      ),
+    ],
     inputs: ['GET / HTTP/1.1\nHost: a\r\n\r\n'],
   },
   {
     rule: 'a target has no control byte, SP or byte above 0x7e',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('character-classes', 'bytes.fill(TargetByte.PLAIN, 0x21, 0x7f)', 'bytes.fill(TargetByte.PLAIN, 0x21, 0x100).fill(TargetByte.PLAIN, 0, 0x0a)')],
+    edits: [
+      edit(
+        'character-classes',
+        'bytes.fill(TargetByte.PLAIN, 0x21, 0x7f)',
+        'bytes.fill(TargetByte.PLAIN, 0x21, 0x100).fill(TargetByte.PLAIN, 0, 0x0a)',
+      ),
+    ],
     inputs: [target('/\0'), target('/\x7f'), target('/\xe4'), target('/?\xe4'), target('/a\t'), target('/?\x01')],
   },
   {
@@ -203,28 +273,42 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a target is in a known form',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'const slashesEnd = this.#mark + 3', 'const slashesEnd = this.#mark + 2')],
+    edits: [edit('request-parser', 'const slashesEnd = this.mark + 3', 'const slashesEnd = this.mark + 2')],
     inputs: [target('http:/h')],
   },
   {
     rule: 'an asterisk is for OPTIONS',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'head.targetForm === TargetForm.ASTERISK && head.method !== MethodId.OPTIONS', 'false')],
+    edits: [
+      edit('request-parser', 'head.targetForm === TargetForm.ASTERISK && head.method !== MethodId.OPTIONS', 'false'),
+    ],
     inputs: [target('*'), target('*', 'options')],
   },
   {
     rule: 'the authority of a target is a host and a port, without user information',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'if (hostEnd(bytes, head.authorityStart, position) < 0) return this.#broken(EK_BAD_TARGET)', '')],
-    inputs: [target('http:///x'), target('http://u@h/'), target('http://u:p@h/'), target('http://h:99999/'), target('http://[::g]/')],
+    edits: [
+      edit(
+        'request-parser',
+        'if (hostEnd(bytes, head.authorityStart, position) < 0) return this.broken(EK_BAD_TARGET)',
+        '',
+      ),
+    ],
+    inputs: [
+      target('http:///x'),
+      target('http://u@h/'),
+      target('http://u:p@h/'),
+      target('http://h:99999/'),
+      target('http://[::g]/'),
+    ],
   },
   {
     rule: "CONNECT's target is a host and a port",
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'if (colon < 0 || position - colon < 2) return this.#broken(EK_BAD_TARGET)', '')],
+    edits: [edit('request-parser', 'if (colon < 0 || position - colon < 2) return this.broken(EK_BAD_TARGET)', '')],
     inputs: [target('/a', 'CONNECT'), target('h', 'CONNECT'), target('h:', 'CONNECT'), target('u@h:1', 'CONNECT')],
   },
   {
@@ -245,13 +329,35 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'the version is 1.0 or 1.1',
     kind: 'request',
     code: 'EK_VERSION_UNSUPPORTED',
-    edits: [edit('version', 'return byte >= ZERO && byte <= NINE ? EK_VERSION_UNSUPPORTED : EK_BAD_VERSION', 'return NO_ERROR')],
-    inputs: ['GET / HTTP/1.2\r\nHost: a\r\n\r\n', 'GET / HTTP/2.0\r\nHost: a\r\n\r\n', 'GET / HTTP/0.9\r\nHost: a\r\n\r\n'],
+    edits: [
+      edit(
+        'version',
+        'return byte >= ZERO && byte <= NINE ? EK_VERSION_UNSUPPORTED : EK_BAD_VERSION',
+        'return NO_ERROR',
+      ),
+    ],
+    inputs: [
+      'GET / HTTP/1.2\r\nHost: a\r\n\r\n',
+      'GET / HTTP/2.0\r\nHost: a\r\n\r\n',
+      'GET / HTTP/0.9\r\nHost: a\r\n\r\n',
+    ],
   },
 
   // Field lines.
-  { rule: 'a field line ends in CRLF', kind: 'request', code: 'EK_BARE_LF', edits: ENDS_VALUE_AT_LF, inputs: [request('A: b\nContent-Length: 5\r\n')] },
-  { rule: 'a field line ends in CRLF', kind: 'request', code: 'EK_BARE_LF', edits: ENDS_SECTION_AT_LF, inputs: [`${HEAD}\n`] },
+  {
+    rule: 'a field line ends in CRLF',
+    kind: 'request',
+    code: 'EK_BARE_LF',
+    edits: ENDS_VALUE_AT_LF,
+    inputs: [request('A: b\nContent-Length: 5\r\n')],
+  },
+  {
+    rule: 'a field line ends in CRLF',
+    kind: 'request',
+    code: 'EK_BARE_LF',
+    edits: ENDS_SECTION_AT_LF,
+    inputs: [`${HEAD}\n`],
+  },
   {
     rule: 'a field line ends in CRLF',
     kind: 'request',
@@ -263,10 +369,22 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a field line ends in CRLF',
     kind: 'request',
     code: 'EK_BARE_CR',
-    edits: [edit('field-section', `if (bytes[position] !== LF) return this.#broken(EK_BARE_CR)\n        this.#at`, 'this.#at')],
+    edits: [
+      edit(
+        'field-section',
+        `if (bytes[position] !== LF) return this.#broken(EK_BARE_CR)\n        this.#at`,
+        'this.#at',
+      ),
+    ],
     inputs: [`${HEAD}\rX`],
   },
-  { rule: 'a field does not continue on the next line', kind: 'request', code: 'EK_OBS_FOLD', edits: [FOLDS], inputs: [request('A: b\r\n c\r\n'), request('A: b\r\n\tc\r\n')] },
+  {
+    rule: 'a field does not continue on the next line',
+    kind: 'request',
+    code: 'EK_OBS_FOLD',
+    edits: [FOLDS],
+    inputs: [request('A: b\r\n c\r\n'), request('A: b\r\n\tc\r\n')],
+  },
   {
     rule: 'no white space before a colon',
     kind: 'request',
@@ -279,7 +397,13 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_BAD_FIELD_NAME',
     edits: [NAMES_MAY_BE_ANYTHING],
-    inputs: [request('A\0: b\r\n'), request('A(b: c\r\n'), request('"A": b\r\n'), request('A\xe9: b\r\n'), request('A[0]: b\r\n'.replace(']', '['))],
+    inputs: [
+      request('A\0: b\r\n'),
+      request('A(b: c\r\n'),
+      request('"A": b\r\n'),
+      request('A\xe9: b\r\n'),
+      request('A[0]: b\r\n'.replace(']', '[')),
+    ],
   },
   {
     rule: 'a field name is a token',
@@ -302,9 +426,17 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_BAD_CONTENT_LENGTH',
     edits: [READS_DIGITS_TO_THE_FIRST_OTHER],
-    inputs: ['x', '+5', '-5', '5 5', '5, 5', '5,6', '5.0', '5e1', '5;'].map((value) => request(`Content-Length: ${value}\r\n`)),
+    inputs: ['x', '+5', '-5', '5 5', '5, 5', '5,6', '5.0', '5e1', '5;'].map((value) =>
+      request(`Content-Length: ${value}\r\n`),
+    ),
   },
-  { rule: 'Content-Length is digits', kind: 'request', code: 'EK_BAD_CONTENT_LENGTH', edits: [EMPTY_LENGTH_IS_ZERO], inputs: [request('Content-Length:\r\n')] },
+  {
+    rule: 'Content-Length is digits',
+    kind: 'request',
+    code: 'EK_BAD_CONTENT_LENGTH',
+    edits: [EMPTY_LENGTH_IS_ZERO],
+    inputs: [request('Content-Length:\r\n')],
+  },
   {
     rule: 'Content-Length is below 2^53',
     kind: 'request',
@@ -324,7 +456,10 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_REPEATED_CONTENT_LENGTH',
     edits: [LAST_LENGTH_WINS],
-    inputs: [request('Content-Length: 5\r\nContent-Length: 6\r\n'), request('Content-Length: 5\r\nContent-Length: 5\r\n')],
+    inputs: [
+      request('Content-Length: 5\r\nContent-Length: 6\r\n'),
+      request('Content-Length: 5\r\nContent-Length: 5\r\n'),
+    ],
   },
   {
     rule: 'Content-Length and Transfer-Encoding do not stand together',
@@ -338,7 +473,10 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_LENGTH_AND_CHUNKED',
     edits: [CHUNKED_MAY_FOLLOW_LENGTH],
-    inputs: [request('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n'), request('Content-Length: 0\r\nTransfer-Encoding: chunked\r\n')],
+    inputs: [
+      request('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n'),
+      request('Content-Length: 0\r\nTransfer-Encoding: chunked\r\n'),
+    ],
   },
   {
     rule: 'Transfer-Encoding stands once',
@@ -352,13 +490,21 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_UNKNOWN_TRANSFER_CODING',
     edits: [CHUNKED_ANYWHERE_IN_THE_LIST],
-    inputs: ['gzip, chunked', 'chunked, chunked', 'xchunked', 'chunked, identity', 'chunked;q=1', '"chunked"'].map((value) => request(`Transfer-Encoding: ${value}\r\n`)),
+    inputs: ['gzip, chunked', 'chunked, chunked', 'xchunked', 'chunked, identity', 'chunked;q=1', '"chunked"'].map(
+      (value) => request(`Transfer-Encoding: ${value}\r\n`),
+    ),
   },
   {
     rule: 'the only transfer coding is chunked',
     kind: 'request',
     code: 'EK_UNKNOWN_TRANSFER_CODING',
-    edits: [edit('framing-fields', "if (!saysFolded(bytes, start, end, 'chunked')) return EK_UNKNOWN_TRANSFER_CODING", "if (!saysFolded(bytes, start, end, 'chunked')) return NO_ERROR")],
+    edits: [
+      edit(
+        'framing-fields',
+        "if (!saysFolded(bytes, start, end, 'chunked')) return EK_UNKNOWN_TRANSFER_CODING",
+        "if (!saysFolded(bytes, start, end, 'chunked')) return NO_ERROR",
+      ),
+    ],
     inputs: ['', 'identity', 'gzip', 'chunke'].map((value) => request(`Transfer-Encoding: ${value}\r\n`)),
   },
   {
@@ -382,13 +528,23 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_REPEATED_HOST',
     edits: [edit('request-parser', 'if (head.hostIndex >= 0) return EK_REPEATED_HOST', '')],
-    inputs: [request('Host: a.example\r\n'), request('HOST: b.example\r\n'), 'GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n'],
+    inputs: [
+      request('Host: a.example\r\n'),
+      request('HOST: b.example\r\n'),
+      'GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n',
+    ],
   },
   {
     rule: 'Host is a host and a port',
     kind: 'request',
     code: 'EK_BAD_HOST',
-    edits: [edit('request-parser', 'return start === end || hostEnd(bytes, start, end) >= 0 ? NO_ERROR : EK_BAD_HOST', 'return NO_ERROR')],
+    edits: [
+      edit(
+        'request-parser',
+        'return start === end || hostEnd(bytes, start, end) >= 0 ? NO_ERROR : EK_BAD_HOST',
+        'return NO_ERROR',
+      ),
+    ],
     inputs: ['a b', 'a/b', 'a,b', 'u@b', 'a:b', ':80', 'a:1:2', '[::1', 'a%20b', 'http://a'].map(host),
   },
   {
@@ -430,7 +586,9 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'Host is not empty, unless the target brings the host',
     kind: 'request',
     code: 'EK_BAD_HOST',
-    edits: [edit('request-parser', 'if (host >= 0 && head.authorityStart === head.authorityEnd) return EK_BAD_HOST', '')],
+    edits: [
+      edit('request-parser', 'if (host >= 0 && head.authorityStart === head.authorityEnd) return EK_BAD_HOST', ''),
+    ],
     inputs: [host(''), 'OPTIONS * HTTP/1.1\r\nHost: \r\n\r\n'],
   },
 
@@ -440,20 +598,37 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_BAD_CONNECTION',
     edits: [edit('connection-field', 'else if (this.#forbids[name] === 1) return EK_BAD_CONNECTION', '')],
-    inputs: ['host', 'Content-Length', 'close, transfer-encoding', 'via', 'X-Real-IP', 'expect', 'X-Request-Id', 'forwarded'].map((value) => request(`Connection: ${value}\r\n`)),
+    inputs: [
+      'host',
+      'Content-Length',
+      'close, transfer-encoding',
+      'via',
+      'X-Real-IP',
+      'expect',
+      'X-Request-Id',
+      'forwarded',
+    ].map((value) => request(`Connection: ${value}\r\n`)),
   },
   {
     rule: 'Connection does not name Host, the framing, or a field of ours',
     kind: 'request',
     code: 'EK_BAD_CONNECTION',
-    edits: [edit('connection-field', 'else if (!this.#mayNameForwarded && beginsWithXForwarded(bytes, start, end)) return EK_BAD_CONNECTION', '')],
+    edits: [
+      edit(
+        'connection-field',
+        'else if (!this.#mayNameForwarded && beginsWithXForwarded(bytes, start, end)) return EK_BAD_CONNECTION',
+        '',
+      ),
+    ],
     inputs: [request('Connection: x-forwarded-server\r\n'), request('Connection: X-Forwarded-Prefix\r\n')],
   },
   {
     rule: 'Connection is a list of tokens',
     kind: 'request',
     code: 'EK_BAD_CONNECTION',
-    edits: [edit('connection-field', 'return next === end || bytes[next] === COMMA ? position : -1', 'return position')],
+    edits: [
+      edit('connection-field', 'return next === end || bytes[next] === COMMA ? position : -1', 'return position'),
+    ],
     inputs: [request('Connection: close keep-alive\r\n'), request('Connection: a b, c\r\n')],
   },
   {
@@ -468,7 +643,11 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_BAD_EXPECT',
     edits: [edit('request-parser', "this.#hasExpect || !saysFolded(bytes, start, end, '100-continue')", 'false')],
-    inputs: [request('Expect: 200-ok\r\n'), request('Expect:\r\n'), request('Expect: 100-continue\r\nExpect: 100-continue\r\n')],
+    inputs: [
+      request('Expect: 200-ok\r\n'),
+      request('Expect:\r\n'),
+      request('Expect: 100-continue\r\nExpect: 100-continue\r\n'),
+    ],
   },
 
   // Limits.
@@ -483,7 +662,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'the head is bounded',
     kind: 'request',
     code: 'EK_HEAD_TOO_LARGE',
-    edits: [edit('request-parser', 'const stop = end < limit ? end : limit', 'const stop = end')],
+    edits: [edit('head-parser', 'const stop = end < limit ? end : limit', 'const stop = end')],
     inputs: [request(`A: ${'x'.repeat(40_000)}\r\n`)],
   },
   {
@@ -502,57 +681,90 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a response begins with its version',
     kind: 'response',
     code: 'EK_BAD_VERSION',
-    edits: [edit('response-parser', 'head.start = start\n', 'while (bytes[start] === CR || bytes[start] === LF) start++\n      head.start = start\n')],
+    edits: [
+      edit(
+        'response-parser',
+        'head.start = position\n',
+        'while (bytes[position] === CR || bytes[position] === LF) position++\n      head.start = position\n',
+      ),
+    ],
     inputs: [`\r\n${response('')}`, `\n${response('')}`],
   },
   {
     rule: 'a response begins with its version',
     kind: 'response',
     code: 'EK_VERSION_UNSUPPORTED',
-    edits: [edit('version', 'return byte >= ZERO && byte <= NINE ? EK_VERSION_UNSUPPORTED : EK_BAD_VERSION', 'return NO_ERROR')],
+    edits: [
+      edit(
+        'version',
+        'return byte >= ZERO && byte <= NINE ? EK_VERSION_UNSUPPORTED : EK_BAD_VERSION',
+        'return NO_ERROR',
+      ),
+    ],
     inputs: [response('', 'HTTP/2.0 200 OK'), response('', 'HTTP/1.2 200 OK')],
   },
   {
     rule: 'one SP parts version and status',
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
-    edits: [edit('response-parser', 'if (bytes[position] !== SP) return this.#broken(wrongInLine(bytes[position]!))', '')],
+    edits: [
+      edit('response-parser', 'if (bytes[position] !== SP) return this.broken(wrongInLine(bytes[position]!))', ''),
+    ],
     inputs: [response('', 'HTTP/1.1\t200 OK'), response('', 'HTTP/1.1x200 OK')],
   },
   {
     rule: 'one SP parts version and status',
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
-    edits: [edit('response-parser', `position++\n        this.#mark = position`, `while (bytes[position] === SP) position++\n        this.#mark = position`)],
+    edits: [
+      edit(
+        'response-parser',
+        `position++\n        this.mark = position`,
+        `while (bytes[position] === SP) position++\n        this.mark = position`,
+      ),
+    ],
     inputs: [response('', 'HTTP/1.1  200 OK')],
   },
   {
     rule: 'a status is three digits',
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
-    edits: [edit('response-parser', 'if (byte < ZERO || byte > NINE) return this.#broken(wrongInLine(byte))', '')],
+    edits: [edit('response-parser', 'if (byte < ZERO || byte > NINE) return this.broken(wrongInLine(byte))', '')],
     inputs: [response('', 'HTTP/1.1 1:0 OK'), response('', 'HTTP/1.1 20; OK')],
   },
   {
     rule: 'a status is three digits',
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
-    edits: [edit('response-parser', 'else if (byte !== CR) return this.#broken(wrongInLine(byte))', '')],
+    edits: [edit('response-parser', 'else if (byte !== CR) return this.broken(wrongInLine(byte))', '')],
     inputs: [response('', 'HTTP/1.1 2000 OK'), response('', 'HTTP/1.1 200OK')],
   },
   {
     rule: 'a status is from 100 to 599',
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
-    edits: [edit('response-parser', 'if (head.status < 100 || head.status > 599) return this.#broken(EK_BAD_RESPONSE)', '')],
-    inputs: [response('', 'HTTP/1.1 000 No'), response('', 'HTTP/1.1 099 No'), response('', 'HTTP/1.1 600 No'), response('', 'HTTP/1.1 999 No')],
+    edits: [
+      edit('response-parser', 'if (head.status < 100 || head.status > 599) return this.broken(EK_BAD_RESPONSE)', ''),
+    ],
+    inputs: [
+      response('', 'HTTP/1.1 000 No'),
+      response('', 'HTTP/1.1 099 No'),
+      response('', 'HTTP/1.1 600 No'),
+      response('', 'HTTP/1.1 999 No'),
+    ],
   },
-  { rule: 'a reason has no control byte', kind: 'response', code: 'EK_BAD_FIELD_VALUE', edits: [VALUES_MAY_BE_ANYTHING], inputs: [response('', 'HTTP/1.1 200 O\0K'), response('', 'HTTP/1.1 200 \x7f')] },
+  {
+    rule: 'a reason has no control byte',
+    kind: 'response',
+    code: 'EK_BAD_FIELD_VALUE',
+    edits: [VALUES_MAY_BE_ANYTHING],
+    inputs: [response('', 'HTTP/1.1 200 O\0K'), response('', 'HTTP/1.1 200 \x7f')],
+  },
   {
     rule: 'a status line ends in CRLF',
     kind: 'response',
     code: 'EK_BARE_CR',
-    edits: [edit('response-parser', 'if (bytes[position] !== LF) return this.#broken(EK_BARE_CR)', '')],
+    edits: [edit('response-parser', 'if (bytes[position] !== LF) return this.broken(EK_BARE_CR)', '')],
     inputs: ['HTTP/1.1 200 OK\rXA: b\r\n\r\n'],
   },
   {
@@ -560,17 +772,61 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'response',
     code: 'EK_BARE_LF',
     edits: [
-      edit('response-parser', 'if (byte !== CR) return this.#broken(byte === LF ?', 'if (byte !== CR && byte !== LF) return this.#broken(byte === LF ?'),
-      edit('response-parser', `head.reasonEnd = position\n        position++`, `head.reasonEnd = position\n        if (byte === CR) position++`),
+      edit(
+        'response-parser',
+        'if (byte !== CR) return this.broken(byte === LF ?',
+        'if (byte !== CR && byte !== LF) return this.broken(byte === LF ?',
+      ),
+      edit(
+        'response-parser',
+        `head.reasonEnd = position\n        position++`,
+        `head.reasonEnd = position\n        if (byte === CR) position++`,
+      ),
     ],
     inputs: ['HTTP/1.1 200 OK\nA: b\r\n\r\n'],
   },
-  { rule: 'its fields are as strict as those of a request', kind: 'response', code: 'EK_BARE_LF', edits: ENDS_VALUE_AT_LF, inputs: [response('A: b\nContent-Length: 5\r\n')] },
-  { rule: 'its fields are as strict as those of a request', kind: 'response', code: 'EK_BARE_CR', edits: [IGNORES_BARE_CR], inputs: [response('A: b\rXB: c\r\n')] },
-  { rule: 'its fields are as strict as those of a request', kind: 'response', code: 'EK_OBS_FOLD', edits: [FOLDS], inputs: [response('A: b\r\n c\r\n')] },
-  { rule: 'its fields are as strict as those of a request', kind: 'response', code: 'EK_SPACE_BEFORE_COLON', edits: [SKIPS_SPACE_BEFORE_COLON], inputs: [response('Content-Length : 5\r\n')] },
-  { rule: 'its fields are as strict as those of a request', kind: 'response', code: 'EK_BAD_FIELD_NAME', edits: [NAMES_MAY_BE_ANYTHING], inputs: [response('A\0: b\r\n')] },
-  { rule: 'its fields are as strict as those of a request', kind: 'response', code: 'EK_BAD_FIELD_VALUE', edits: [VALUES_MAY_BE_ANYTHING], inputs: [response('A: b\0\r\n')] },
+  {
+    rule: 'its fields are as strict as those of a request',
+    kind: 'response',
+    code: 'EK_BARE_LF',
+    edits: ENDS_VALUE_AT_LF,
+    inputs: [response('A: b\nContent-Length: 5\r\n')],
+  },
+  {
+    rule: 'its fields are as strict as those of a request',
+    kind: 'response',
+    code: 'EK_BARE_CR',
+    edits: [IGNORES_BARE_CR],
+    inputs: [response('A: b\rXB: c\r\n')],
+  },
+  {
+    rule: 'its fields are as strict as those of a request',
+    kind: 'response',
+    code: 'EK_OBS_FOLD',
+    edits: [FOLDS],
+    inputs: [response('A: b\r\n c\r\n')],
+  },
+  {
+    rule: 'its fields are as strict as those of a request',
+    kind: 'response',
+    code: 'EK_SPACE_BEFORE_COLON',
+    edits: [SKIPS_SPACE_BEFORE_COLON],
+    inputs: [response('Content-Length : 5\r\n')],
+  },
+  {
+    rule: 'its fields are as strict as those of a request',
+    kind: 'response',
+    code: 'EK_BAD_FIELD_NAME',
+    edits: [NAMES_MAY_BE_ANYTHING],
+    inputs: [response('A\0: b\r\n')],
+  },
+  {
+    rule: 'its fields are as strict as those of a request',
+    kind: 'response',
+    code: 'EK_BAD_FIELD_VALUE',
+    edits: [VALUES_MAY_BE_ANYTHING],
+    inputs: [response('A: b\0\r\n')],
+  },
   {
     rule: 'its framing is as strict as that of a request',
     kind: 'response',
@@ -578,18 +834,57 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [READS_DIGITS_TO_THE_FIRST_OTHER],
     inputs: [response('Content-Length: 5, 5\r\n'), response('Content-Length: 5x\r\n')],
   },
-  { rule: 'its framing is as strict as that of a request', kind: 'response', code: 'EK_REPEATED_CONTENT_LENGTH', edits: [LAST_LENGTH_WINS], inputs: [response('Content-Length: 5\r\nContent-Length: 5\r\n')] },
-  { rule: 'its framing is as strict as that of a request', kind: 'response', code: 'EK_LENGTH_AND_CHUNKED', edits: [CHUNKED_MAY_FOLLOW_LENGTH], inputs: [response('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n')] },
-  { rule: 'its framing is as strict as that of a request', kind: 'response', code: 'EK_LENGTH_AND_CHUNKED', edits: [LENGTH_MAY_FOLLOW_CHUNKED], inputs: [response('Transfer-Encoding: chunked\r\nContent-Length: 5\r\n')] },
-  { rule: 'its framing is as strict as that of a request', kind: 'response', code: 'EK_UNKNOWN_TRANSFER_CODING', edits: [CHUNKED_ANYWHERE_IN_THE_LIST], inputs: [response('Transfer-Encoding: gzip, chunked\r\n')] },
-  { rule: 'its framing is as strict as that of a request', kind: 'response', code: 'EK_CHUNKED_IN_HTTP_1_0', edits: [CHUNKED_IN_1_0], inputs: [response('Transfer-Encoding: chunked\r\n', 'HTTP/1.0 200 OK')] },
-  { rule: 'its framing is as strict as that of a request', kind: 'response', code: 'EK_REPEATED_TRANSFER_ENCODING', edits: [TWICE_CHUNKED], inputs: [response('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n')] },
+  {
+    rule: 'its framing is as strict as that of a request',
+    kind: 'response',
+    code: 'EK_REPEATED_CONTENT_LENGTH',
+    edits: [LAST_LENGTH_WINS],
+    inputs: [response('Content-Length: 5\r\nContent-Length: 5\r\n')],
+  },
+  {
+    rule: 'its framing is as strict as that of a request',
+    kind: 'response',
+    code: 'EK_LENGTH_AND_CHUNKED',
+    edits: [CHUNKED_MAY_FOLLOW_LENGTH],
+    inputs: [response('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n')],
+  },
+  {
+    rule: 'its framing is as strict as that of a request',
+    kind: 'response',
+    code: 'EK_LENGTH_AND_CHUNKED',
+    edits: [LENGTH_MAY_FOLLOW_CHUNKED],
+    inputs: [response('Transfer-Encoding: chunked\r\nContent-Length: 5\r\n')],
+  },
+  {
+    rule: 'its framing is as strict as that of a request',
+    kind: 'response',
+    code: 'EK_UNKNOWN_TRANSFER_CODING',
+    edits: [CHUNKED_ANYWHERE_IN_THE_LIST],
+    inputs: [response('Transfer-Encoding: gzip, chunked\r\n')],
+  },
+  {
+    rule: 'its framing is as strict as that of a request',
+    kind: 'response',
+    code: 'EK_CHUNKED_IN_HTTP_1_0',
+    edits: [CHUNKED_IN_1_0],
+    inputs: [response('Transfer-Encoding: chunked\r\n', 'HTTP/1.0 200 OK')],
+  },
+  {
+    rule: 'its framing is as strict as that of a request',
+    kind: 'response',
+    code: 'EK_REPEATED_TRANSFER_ENCODING',
+    edits: [TWICE_CHUNKED],
+    inputs: [response('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n')],
+  },
   {
     rule: 'a response that never has a body does not announce one',
     kind: 'response',
     code: 'EK_BAD_CONTENT_LENGTH',
-    edits: [edit('response-parser', 'if (hasNeverBody && framing.contentLength > 0) return EK_BAD_CONTENT_LENGTH', '')],
-    inputs: [response('Content-Length: 5\r\n', 'HTTP/1.1 204 No Content'), response('Content-Length: 5\r\n', 'HTTP/1.1 103 Early Hints')],
+    edits: [edit('response-parser', 'if (hasNeverBody && contentLength > 0) return EK_BAD_CONTENT_LENGTH', '')],
+    inputs: [
+      response('Content-Length: 5\r\n', 'HTTP/1.1 204 No Content'),
+      response('Content-Length: 5\r\n', 'HTTP/1.1 103 Early Hints'),
+    ],
   },
   {
     rule: 'Connection in a response does not name Content-Length',
@@ -602,7 +897,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'the head of a response is bounded',
     kind: 'response',
     code: 'EK_HEAD_TOO_LARGE',
-    edits: [edit('response-parser', 'const stop = end < limit ? end : limit', 'const stop = end')],
+    edits: [edit('head-parser', 'const stop = end < limit ? end : limit', 'const stop = end')],
     inputs: [response(`A: ${'x'.repeat(70_000)}\r\n`)],
   },
 
@@ -611,15 +906,28 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a chunk begins with a hexadecimal digit',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK',
-    edits: [edit('chunked', 'case At.SIZE_FIRST: {', 'case At.SIZE_FIRST: {\n        if (byte < 0x30) return At.SIZE_FIRST')],
+    edits: [
+      edit('chunked', 'case At.SIZE_FIRST: {', 'case At.SIZE_FIRST: {\n        if (byte < 0x30) return At.SIZE_FIRST'),
+    ],
     inputs: [chunks(' 5\r\nhello\r\n'), chunks('+5\r\nhello\r\n'), chunks('\r\n5\r\nhello\r\n')],
   },
   {
     rule: 'a size is hexadecimal digits',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK',
-    edits: [edit('chunked', 'if (digit > 15) return this.#endOfPart(byte, At.BEFORE_SEMICOLON, EK_BAD_CHUNK)', 'if (digit > 15) return byte > 0x60 || byte === 0 || byte === 0x2e ? At.SIZE : this.#endOfPart(byte, At.BEFORE_SEMICOLON, EK_BAD_CHUNK)')],
-    inputs: [chunks('0x5\r\nhello\r\n'), chunks('5g\r\nhello\r\n'), chunks('5\0\r\nhello\r\n'), chunks('5.\r\nhello\r\n')],
+    edits: [
+      edit(
+        'chunked',
+        'if (digit > 15) return this.#endOfPart(byte, At.BEFORE_SEMICOLON, EK_BAD_CHUNK)',
+        'if (digit > 15) return byte > 0x60 || byte === 0 || byte === 0x2e ? At.SIZE : this.#endOfPart(byte, At.BEFORE_SEMICOLON, EK_BAD_CHUNK)',
+      ),
+    ],
+    inputs: [
+      chunks('0x5\r\nhello\r\n'),
+      chunks('5g\r\nhello\r\n'),
+      chunks('5\0\r\nhello\r\n'),
+      chunks('5.\r\nhello\r\n'),
+    ],
   },
   {
     rule: 'a size has at most 15 digits',
@@ -640,14 +948,26 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a size line ends in CRLF',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK',
-    edits: [edit('chunked', 'if (byte === CR) return At.SIZE_LF', 'if (byte === LF) return this.#endOfLine()\n    if (byte === CR) return At.SIZE_LF')],
+    edits: [
+      edit(
+        'chunked',
+        'if (byte === CR) return At.SIZE_LF',
+        'if (byte === LF) return this.#endOfLine()\n    if (byte === CR) return At.SIZE_LF',
+      ),
+    ],
     inputs: [chunks('5\nhello\r\n'), '5\r\nhello\r\n0\n\r\n'],
   },
   {
     rule: 'a size line ends in CRLF',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK',
-    edits: [edit('chunked', `case At.SIZE_LF:\n        if (byte !== LF) return this.#broken(EK_BAD_CHUNK)`, 'case At.SIZE_LF:')],
+    edits: [
+      edit(
+        'chunked',
+        `case At.SIZE_LF:\n        if (byte !== LF) return this.#broken(EK_BAD_CHUNK)`,
+        'case At.SIZE_LF:',
+      ),
+    ],
     inputs: [chunks('5\rXhello\r\n')],
   },
   {
@@ -668,28 +988,54 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'white space before an extension is followed by one',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK_EXTENSION',
-    edits: [edit('chunked', 'return byte === SEMICOLON ? At.BEFORE_NAME : this.#broken(EK_BAD_CHUNK_EXTENSION)\n      case At.BEFORE_NAME', 'if (byte === CR) return At.SIZE_LF\n        return byte === SEMICOLON ? At.BEFORE_NAME : this.#broken(EK_BAD_CHUNK_EXTENSION)\n      case At.BEFORE_NAME')],
+    edits: [
+      edit(
+        'chunked',
+        'return byte === SEMICOLON ? At.BEFORE_NAME : this.#broken(EK_BAD_CHUNK_EXTENSION)\n      case At.BEFORE_NAME',
+        'if (byte === CR) return At.SIZE_LF\n        return byte === SEMICOLON ? At.BEFORE_NAME : this.#broken(EK_BAD_CHUNK_EXTENSION)\n      case At.BEFORE_NAME',
+      ),
+    ],
     inputs: [chunks('5 \r\nhello\r\n'), chunks('5;a=b \r\nhello\r\n'), chunks('5;a="b"\t\r\nhello\r\n')],
   },
   {
     rule: 'an extension is a name, with a token or a quoted string',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK_EXTENSION',
-    edits: [edit('chunked', 'switch (this.#at) {\n      case At.BEFORE_SEMICOLON', 'if (byte === CR) return At.SIZE_LF\n    if (byte > 0x1f) return At.NAME\n    switch (this.#at) {\n      case At.BEFORE_SEMICOLON')],
-    inputs: ['5;', '5;=b', '5;a=', '5;a=b=c', '5;a b', '5;;', '5;a="b"c', '5;a=b"', '5;a=('].map((line) => chunks(`${line}\r\nhello\r\n`)),
+    edits: [
+      edit(
+        'chunked',
+        'switch (this.#at) {\n      case At.BEFORE_SEMICOLON',
+        'if (byte === CR) return At.SIZE_LF\n    if (byte > 0x1f) return At.NAME\n    switch (this.#at) {\n      case At.BEFORE_SEMICOLON',
+      ),
+    ],
+    inputs: ['5;', '5;=b', '5;a=', '5;a=b=c', '5;a b', '5;;', '5;a="b"c', '5;a=b"', '5;a=('].map((line) =>
+      chunks(`${line}\r\nhello\r\n`),
+    ),
   },
   {
     rule: 'an extension has no control byte, CR or LF',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK_EXTENSION',
-    edits: [edit('chunked', 'switch (this.#at) {\n      case At.BEFORE_SEMICOLON', 'if (byte === LF) return this.#endOfLine()\n    switch (this.#at) {\n      case At.BEFORE_SEMICOLON')],
+    edits: [
+      edit(
+        'chunked',
+        'switch (this.#at) {\n      case At.BEFORE_SEMICOLON',
+        'if (byte === LF) return this.#endOfLine()\n    switch (this.#at) {\n      case At.BEFORE_SEMICOLON',
+      ),
+    ],
     inputs: [chunks('5;a\nhello\r\n'), chunks('5;a="\nhello\r\n')],
   },
   {
     rule: 'an extension has no control byte, CR or LF',
     kind: 'chunked',
     code: 'EK_BAD_CHUNK_EXTENSION',
-    edits: [edit('chunked', 'return FIELD_TEXT[byte] === 1 ? At.VALUE_QUOTED : this.#broken(EK_BAD_CHUNK_EXTENSION)\n      case At.QUOTED_PAIR', 'return At.VALUE_QUOTED\n      case At.QUOTED_PAIR')],
+    edits: [
+      edit(
+        'chunked',
+        'return FIELD_TEXT[byte] === 1 ? At.VALUE_QUOTED : this.#broken(EK_BAD_CHUNK_EXTENSION)\n      case At.QUOTED_PAIR',
+        'return At.VALUE_QUOTED\n      case At.QUOTED_PAIR',
+      ),
+    ],
     inputs: [chunks('5;a="\r\n"\r\nhello\r\n'), chunks('5;a="\0"\r\nhello\r\n')],
   },
   {
@@ -706,10 +1052,34 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [edit('chunked', 'if (this.#excess > MOST_EXCESS_BYTES) return this.#broken(EK_BAD_CHUNK_EXTENSION)', '')],
     inputs: [chunks(`1;${'a'.repeat(250)}\r\nx\r\n`.repeat(80))],
   },
-  { rule: 'trailers are fields', kind: 'chunked', code: 'EK_BAD_TRAILER', edits: ENDS_VALUE_AT_LF, inputs: ['0\r\nA: b\n\r\n'] },
-  { rule: 'trailers are fields', kind: 'chunked', code: 'EK_BAD_TRAILER', edits: [SKIPS_SPACE_BEFORE_COLON], inputs: ['0\r\nA : b\r\n\r\n'] },
-  { rule: 'trailers are fields', kind: 'chunked', code: 'EK_BAD_TRAILER', edits: [FOLDS], inputs: ['0\r\nA: b\r\n c\r\n\r\n'] },
-  { rule: 'trailers are fields', kind: 'chunked', code: 'EK_BAD_TRAILER', edits: ENDS_SECTION_AT_LF, inputs: ['0\r\n\n', '0\r\nA: b\r\n\n'] },
+  {
+    rule: 'trailers are fields',
+    kind: 'chunked',
+    code: 'EK_BAD_TRAILER',
+    edits: ENDS_VALUE_AT_LF,
+    inputs: ['0\r\nA: b\n\r\n'],
+  },
+  {
+    rule: 'trailers are fields',
+    kind: 'chunked',
+    code: 'EK_BAD_TRAILER',
+    edits: [SKIPS_SPACE_BEFORE_COLON],
+    inputs: ['0\r\nA : b\r\n\r\n'],
+  },
+  {
+    rule: 'trailers are fields',
+    kind: 'chunked',
+    code: 'EK_BAD_TRAILER',
+    edits: [FOLDS],
+    inputs: ['0\r\nA: b\r\n c\r\n\r\n'],
+  },
+  {
+    rule: 'trailers are fields',
+    kind: 'chunked',
+    code: 'EK_BAD_TRAILER',
+    edits: ENDS_SECTION_AT_LF,
+    inputs: ['0\r\n\n', '0\r\nA: b\r\n\n'],
+  },
   {
     rule: 'trailers are fields',
     kind: 'chunked',
@@ -722,14 +1092,18 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'chunked',
     code: 'EK_BAD_TRAILER',
     edits: [edit('chunked', 'return EK_BAD_TRAILER\n', 'return NO_ERROR\n')],
-    inputs: ['Host', 'Content-Length', 'Transfer-Encoding', 'Connection', 'Trailer', 'X-Real-IP', 'x_real_ip'].map((name) => `0\r\n${name}: 1\r\n\r\n`),
+    inputs: ['Host', 'Content-Length', 'Transfer-Encoding', 'Connection', 'Trailer', 'X-Real-IP', 'x_real_ip'].map(
+      (name) => `0\r\n${name}: 1\r\n\r\n`,
+    ),
   },
   {
     rule: 'a trailer is nothing that is acted on before the body',
     kind: 'chunked',
     code: 'EK_BAD_TRAILER',
     edits: [edit('trailer-fields', 'return false', 'continue')],
-    inputs: ['Authorization', 'cookie', 'Set-Cookie', 'content_type', 'X-Forwarded-Server'].map((name) => `0\r\n${name}: 1\r\n\r\n`),
+    inputs: ['Authorization', 'cookie', 'Set-Cookie', 'content_type', 'X-Forwarded-Server'].map(
+      (name) => `0\r\n${name}: 1\r\n\r\n`,
+    ),
   },
   {
     rule: 'trailers are bounded',
@@ -740,10 +1114,41 @@ export const MUTANTS: readonly Mutant[] = [
   },
 
   // The normal path.
-  { rule: 'no backslash', kind: 'path', code: 'EK_BAD_PATH', edits: [edit('target', 'if ((head.targetFlags & TargetFlag.BACKSLASH) !== 0) return null', '')], inputs: ['/a\\b', '/..\\a'] },
-  { rule: 'no encoded NUL', kind: 'path', code: 'EK_BAD_PATH', edits: [edit('target', " || digits === '00'", '')], inputs: ['/%00', '/a%00.html'] },
-  { rule: 'no climbing above the root', kind: 'path', code: 'EK_BAD_PATH', edits: [edit('target', 'segments.length === 0 || hasEmpty', 'hasEmpty')], inputs: ['/..', '/../a', '/a/../../b', '/%2e%2e/a'] },
-  { rule: 'no climbing behind an empty segment', kind: 'path', code: 'EK_BAD_PATH', edits: [edit('target', 'segments.length === 0 || hasEmpty', 'segments.length === 0')], inputs: ['/a//../b'] },
+  {
+    rule: 'no backslash',
+    kind: 'path',
+    code: 'EK_BAD_PATH',
+    edits: [edit('target', 'if ((head.targetFlags & TargetFlag.BACKSLASH) !== 0) return null', '')],
+    inputs: ['/a\\b', '/..\\a'],
+  },
+  {
+    rule: 'no encoded NUL',
+    kind: 'path',
+    code: 'EK_BAD_PATH',
+    edits: [edit('target', '|%00', '')],
+    inputs: ['/%00', '/a%00.html'],
+  },
+  {
+    rule: 'no percent sign without two digits',
+    kind: 'path',
+    code: 'EK_BAD_PATH',
+    edits: [edit('target', '%(?![0-9A-Fa-f]{2})|', '')],
+    inputs: ['/a%', '/a%4/b', '/%zz', '/%%41'],
+  },
+  {
+    rule: 'no climbing above the root',
+    kind: 'path',
+    code: 'EK_BAD_PATH',
+    edits: [edit('target', 'segments.length === 0 || hasEmpty', 'hasEmpty')],
+    inputs: ['/..', '/../a', '/a/../../b', '/%2e%2e/a'],
+  },
+  {
+    rule: 'no climbing behind an empty segment',
+    kind: 'path',
+    code: 'EK_BAD_PATH',
+    edits: [edit('target', 'segments.length === 0 || hasEmpty', 'segments.length === 0')],
+    inputs: ['/a//../b'],
+  },
   {
     rule: 'no dot segment with parameters',
     kind: 'path',
@@ -761,6 +1166,7 @@ export const OTHER_RULES: readonly string[] = [
   'the head of a response is bounded',
   'no backslash',
   'no encoded NUL',
+  'no percent sign without two digits',
   'no climbing above the root',
   'no climbing behind an empty segment',
   'no dot segment with parameters',

@@ -15,7 +15,14 @@ function holds(normal: Readonly<Record<string, string | null>>): void {
 
 describe('the normal path', () => {
   it('is the path itself, without its query, when there is nothing to change', () => {
-    holds({ '/': '/', '/a/b.c/d-e_f~g': '/a/b.c/d-e_f~g', '/a/': '/a/', '/a?b/../c': '/a', '/?': '/', '/a;b=c': '/a;b=c' })
+    holds({
+      '/': '/',
+      '/a/b.c/d-e_f~g': '/a/b.c/d-e_f~g',
+      '/a/': '/a/',
+      '/a?b/../c': '/a',
+      '/?': '/',
+      '/a;b=c': '/a;b=c',
+    })
   })
 
   it('decodes unreserved characters once, and writes other encodings in upper case', () => {
@@ -78,7 +85,14 @@ describe('the normal path', () => {
 
 describe('the normal host', () => {
   it('is in lower case, without port and without the root dot', () => {
-    const hosts = { 'A.Example': 'a.example', 'a.example.': 'a.example', 'a.EXAMPLE.:80': 'a.example', 'a:': 'a', '[FE80::1]:80': '[fe80::1]', '127.0.0.1:8080': '127.0.0.1' }
+    const hosts = {
+      'A.Example': 'a.example',
+      'a.example.': 'a.example',
+      'a.EXAMPLE.:80': 'a.example',
+      'a:': 'a',
+      '[FE80::1]:80': '[fe80::1]',
+      '127.0.0.1:8080': '127.0.0.1',
+    }
     for (const [host, normal] of Object.entries(hosts)) assert.equal(messageOf('/', host)['normalHost'], normal, host)
   })
 

@@ -106,6 +106,7 @@ for (const [code, title, request] of MALFORMED)
       assert.deepEqual(more, [''])
       assert.notEqual(await client.ending(), 'open')
       assert.equal(await client.rest(), '')
+      client.close()
       await edge.quiet()
       assert.deepEqual(edge.counted, { [code]: 1 })
       // What was on its way when its body broke was given up; nothing else got anywhere.

@@ -28,7 +28,6 @@ type Format = Parameters<typeof styleText>[0]
 type Paint = (format: Format, text: string) => string
 
 const SPARKS = '▁▂▃▄▅▆▇█'
-const EIGHTHS = ' ▏▎▍▌▋▊▉'
 const WIDEST = 100
 /** Of a server's row: number, name, state, percentage, margin on the right. */
 const FIXED_COLUMNS = 35
@@ -103,12 +102,14 @@ function drawServers({ servers, reading }: LiveViewState, width: number, paint: 
     const own = reading.endpoints[index]!
     const { text, format } = condition(state, own.fitness)
     const isOut = own.fitness !== 0 || state === 'stopped'
+    const [line, track] = barOf(own.share, bar)
     const values = numbers.map((column) => column.of(own).padStart(column.width)).join('')
     return [
       `  ${paint('dim', String(index + 1))}  `,
       paint(isOut ? 'dim' : [traits.colour, 'bold'], traits.name.padEnd(8)),
       paint(format, text.padEnd(14)),
-      paint(traits.colour, `${barOf(own.share, bar)}${percent(own.share).padStart(6)}`),
+      paint(traits.colour, line) + paint('dim', track),
+      paint(traits.colour, percent(own.share).padStart(6)),
       isOut ? paint('dim', values) : values,
     ].join('')
   })
@@ -157,12 +158,11 @@ function drawEvents({ events }: LiveViewState, most: number, paint: Paint): stri
     .map(({ atMs, text }) => `  ${paint('dim', new Date(atMs).toTimeString().slice(0, 8))}  ${text}`)
 }
 
-/** Eighths of a character: `barOf(0.5, 3)` is `█▌ `. */
-export function barOf(ratio: number, width: number): string {
-  const eighths = Math.round(Math.max(0, Math.min(1, ratio)) * width * 8)
-  const whole = eighths >> 3
-  const rest = eighths & 7
-  return `${'█'.repeat(whole)}${rest === 0 ? '' : EIGHTHS[rest]!}`.padEnd(width)
+/** A share as a line, in halves of a character, and the rest of its track: `barOf(0.5, 3)` is `━╸` and `─`. */
+export function barOf(ratio: number, width: number): [line: string, track: string] {
+  const halves = Math.round(Math.max(0, Math.min(1, ratio)) * width * 2)
+  const line = `${'━'.repeat(halves >> 1)}${(halves & 1) === 1 ? '╸' : ''}`
+  return [line, '─'.repeat(width - line.length)]
 }
 
 /** One character per value, from `▁` for nothing to `█` for the peak. */

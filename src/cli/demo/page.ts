@@ -18,15 +18,16 @@ export function demoPage(name: string): string {
   main { width: min(46rem, 92vw); padding: 2rem 0 }
   p { margin: 0; color: var(--soft) }
   h1 { margin: .1em 0 .2em; font-size: clamp(3rem, 12vw, 6rem); line-height: 1; letter-spacing: -.03em; color: var(--who); transition: color .15s }
-  #strip { display: flex; gap: 2px; height: 3.5rem; margin: 2rem 0 1rem; border-radius: .5rem; overflow: hidden; background: var(--line) }
+  #strip { display: flex; gap: 1px; height: 3.5rem; margin: 2rem 0 1rem; border-radius: .5rem; overflow: hidden; background: var(--line) }
   #strip i { flex: 1; background: var(--who) }
+  #strip i.none { background: none }
   #strip i.bad { background: repeating-linear-gradient(45deg, #d33 0 4px, transparent 4px 8px) }
   ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .45rem }
-  li { display: grid; grid-template-columns: 6rem 1fr 6.5rem; gap: .8rem; align-items: center }
+  li { display: grid; grid-template-columns: 5rem 1fr 7rem; gap: .8rem; align-items: center }
   li b { font-weight: 600; color: var(--who) }
   li span { height: .6rem; border-radius: .3rem; background: var(--line); overflow: hidden }
   li span i { display: block; height: 100%; border-radius: .3rem; background: var(--who); transition: width .2s }
-  li em { font-style: normal; text-align: right; color: var(--soft); font-variant-numeric: tabular-nums }
+  li em { font-style: normal; text-align: right; white-space: nowrap; color: var(--soft); font-variant-numeric: tabular-nums }
   footer { margin-top: 2rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: .9rem; color: var(--soft) }
   code { font: .92em ui-monospace, monospace; color: var(--ink) }
 </style>
@@ -45,8 +46,13 @@ const colours = ${JSON.stringify(colours)}
 const last = []
 const $ = (id) => document.getElementById(id)
 function show() {
-  $('strip').replaceChildren(...last.map((each) => {
+  const empty = Array.from({ length: 100 - last.length })
+  $('strip').replaceChildren(...[...empty, ...last].map((each) => {
     const bar = document.createElement('i')
+    if (each === undefined) {
+      bar.className = 'none'
+      return bar
+    }
     if (each.server === null) bar.className = 'bad'
     else bar.style.setProperty('--who', colours[each.server] || '#888')
     bar.title = each.server === null ? each.what : each.server + ', ' + each.ms + ' ms'

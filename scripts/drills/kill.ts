@@ -1,0 +1,198 @@
+/** A server dies, or ends, or lets go of all its connections, under load. No GET whose answer had not begun may fail. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describeLoad, Load, type RequestSpec, type Sent } from './load.ts'
+import { type DrillReport, groupFailures, Notes } from './report.ts'
+import { baseConfig, SERVERS, type ServerName, Stage } from './stage.ts'
+
+export interface KillOptions {
+  readonly perSecond: number
+  readonly connections: number
+  readonly pickers: readonly string[]
+  /** How often each of the mishaps happens with each picker; the server is another one each time. */
+  readonly rounds: number
+  readonly downMs: number
+  readonly log: (line: string) => void
+}
+
+type Mishap = 'kill -9' | 'SIGTERM' | 'closes idle connections' | 'closes all connections'
+const MISHAPS: readonly Mishap[] = ['kill -9', 'SIGTERM', 'closes idle connections', 'closes all connections']
+
+/** Connections that are idle before each mishap, over all servers and workers. */
+const BURST = 90
+const BURST_WAIT_MS = 150
+const WATCH_EVERY_MS = 10
+const BACK_WITHIN_MS = 8000
+/** After it is back, shares are looked at for this long. */
+const SHARES_MS = 600
+/** A server that lets go of its connections does it so often, in a row. */
+const DROPS = 5
+const DROP_EVERY_MS = 100
+
+/** Mostly small; now and then one that a kill can catch in the middle of its answer, or of its request. */
+function mix(turn: number): RequestSpec {
+  const waitMs = turn % 7
+  if (turn % 20 === 3) return { method: 'GET', path: '/echo', bytes: 40_000, waitMs }
+  if (turn % 20 === 7) return { method: 'GET', path: '/stream', bytes: 5000, pieces: 5, everyMs: 20 }
+  if (turn % 20 === 11) return { method: 'POST', path: '/echo', bytes: 300, uploadBytes: 900, waitMs }
+  return { method: 'GET', path: '/echo', bytes: 100 + (turn % 900), waitMs }
+}
+
+export async function killDrill(options: KillOptions): Promise<DrillReport> {
+  const notes = new Notes()
+  for (const picker of options.pickers) {
+    await using stage = await Stage.start((on) => {
+      const base = baseConfig(on)
+      return { ...base, pools: { web: { ...base.pools.web, balance: picker } } }
+    })
+    const load = new Load({ ...options, port: stage.ports.public, mix })
+    await load.start()
+    await sleep(1000)
+    for (const [at, mishap] of MISHAPS.entries())
+      for (let round = 0; round < options.rounds; round++) {
+        const server = SERVERS[(at + round) % SERVERS.length]!
+        await happen({ stage, load, notes, picker, mishap, server, round, ...options })
+      }
+    await load.stop()
+    load.close()
+    notes.see(`${picker}: load`, describeLoad(load.sent))
+    const bad = load.sent.filter(isUnexpected)
+    notes.check(bad.length === 0, `${picker}: ${bad.length} requests failed that should not have: ${groupFailures(bad).join('; ')}`)
+    options.log(`${picker}: ${load.sent.length} requests, ${bad.length} failed that should not have`)
+  }
+  return {
+    name: 'a server goes away',
+    claim: 'When one of three servers is killed, ends, or closes its connections, no GET whose answer had not begun fails.',
+    ...notes,
+  }
+}
+
+/** What was begun may be cut, and what is not idempotent may be refused when the server may have begun it. */
+function isUnexpected({ failure, spec }: Sent): boolean {
+  if (failure === null || failure.stage === 'cut') return false
+  return !(spec.method === 'POST' && isRefusedRepeat(failure.cause))
+}
+
+function isRefusedRepeat(cause: string): boolean {
+  return cause.startsWith('502') && /EK_UPSTREAM_CLOSED|EK_REUSED_CLOSED/.test(cause)
+}
+
+interface Scene extends KillOptions {
+  readonly stage: Stage
+  readonly load: Load
+  readonly notes: Notes
+  readonly picker: string
+  readonly mishap: Mishap
+  readonly server: ServerName
+  readonly round: number
+}
+
+async function happen(scene: Scene): Promise<void> {
+  const { stage, load, notes, mishap, picker, round } = scene
+  await fillIdle(load)
+  const first = load.sent.length
+  const before = await repeatsOf(stage)
+  const isOutage = mishap === 'kill -9' || mishap === 'SIGTERM'
+  const times = isOutage ? await outage(scene) : await drops(scene)
+  const repeats = (await repeatsOf(stage)) - before
+  const during = load.sent.slice(first)
+  // A request that is still under way is judged with the rest at the end.
+  const count = (isIt: (one: Sent) => boolean): number => during.filter(isIt).length
+  const failedGets = count((one) => one.spec.method === 'GET' && isUnexpected(one))
+  const cut = count(({ failure }) => failure?.stage === 'cut')
+  const refused = count(({ failure, spec }) => spec.method === 'POST' && failure?.stage === 'wrong')
+  const what = `${picker}: ${scene.server} ${mishap}${scene.rounds > 1 ? ` (${round + 1})` : ''}`
+  notes.see(
+    what,
+    `${failedGets} GETs failed of ${during.length} requests; ${repeats} repeated; ${cut} cut in the middle of their answer; ` +
+      `${refused} POSTs answered 502${times}`,
+  )
+  if (mishap === 'kill -9') notes.check(repeats > 0, `${what}: nothing was repeated, so the drill shows nothing`)
+}
+
+/**
+ * A burst of slow requests leaves many idle connections to every server. They all die at once, but are heard of one by
+ * one: a repeat must not run from one dead connection into the next until its tries are used up.
+ */
+async function fillIdle(load: Load): Promise<void> {
+  for (let i = 0; i < BURST; i++) load.send({ method: 'GET', path: '/echo', bytes: 100, waitMs: BURST_WAIT_MS })
+  await sleep(BURST_WAIT_MS * 2)
+}
+
+/** Down, and up again. */
+async function outage({ stage, load, notes, picker, mishap, server, downMs }: Scene): Promise<string> {
+  const origin = stage.servers[server]
+  const since = performance.now()
+  const watching = new AbortController()
+  const seen = watch(stage, server, watching.signal)
+  await origin.end(mishap === 'SIGTERM' ? 'SIGTERM' : 'SIGKILL')
+  await sleep(downMs - (performance.now() - since))
+  const downUntil = performance.now()
+  await origin.start()
+  const upAt = performance.now()
+  const isBack = (one: Sent): boolean => one.sentAt > downUntil && one.server === server && one.failure === null
+  while (!load.sent.some(isBack) && performance.now() - upAt < BACK_WITHIN_MS) await sleep(10)
+  const back = load.sent.find(isBack)
+  watching.abort()
+  const { outAt, lastFailureAt } = await seen
+  const what = `${picker}: ${server} ${mishap}`
+  notes.check(outAt > 0, `${what}: it was never taken out`)
+  notes.check(back !== undefined, `${what}: it got nothing within ${BACK_WITHIN_MS / 1000} s of its return`)
+  await sleep(SHARES_MS)
+  const recent = load.sent.filter(({ endedAt }) => endedAt > performance.now() - SHARES_MS / 2)
+  const share = recent.filter((one) => one.server === server).length / recent.length
+  notes.check(share > 0.15, `${what}: after its return it has ${(share * 100).toFixed(0)} % of the requests`)
+  const last = lastFailureAt === 0 ? 'none failed at it' : `the last attempt at it failed by ${ms(lastFailureAt - since)}`
+  return (
+    `; kept away after ${ms(outAt - since)}, ${last}; ` +
+    `first answer ${ms((back?.endedAt ?? 0) - upAt)} after it listened again, then ${(share * 100).toFixed(0)} % of all`
+  )
+}
+
+/** It stays, but closes its connections again and again. */
+async function drops({ stage, server, mishap }: Scene): Promise<string> {
+  for (let drop = 0; drop < DROPS; drop++) {
+    stage.servers[server].drop(mishap === 'closes idle connections' ? 'drop-idle' : 'drop-all')
+    await sleep(DROP_EVERY_MS)
+  }
+  // What was under way ends before the next mishap.
+  await sleep(200)
+  return `; ${DROPS} times within ${DROPS * DROP_EVERY_MS} ms`
+}
+
+/** When the endpoint became unfit, and when an attempt at it failed for the last time. */
+async function watch(
+  stage: Stage,
+  server: ServerName,
+  signal: AbortSignal,
+): Promise<{ readonly outAt: number; readonly lastFailureAt: number }> {
+  let outAt = 0
+  let lastFailureAt = 0
+  let failures = (await stage.endpoint(server))!.failures
+  while (!signal.aborted) {
+    const now = (await stage.endpoint(server))!
+    if (!now.fit && outAt === 0) outAt = performance.now()
+    if (now.failures > failures) {
+      failures = now.failures
+      lastFailureAt = performance.now()
+    }
+    await sleep(WATCH_EVERY_MS)
+  }
+  return { outAt, lastFailureAt }
+}
+
+/** Attempts that were repeats, since the start. */
+async function repeatsOf(stage: Stage): Promise<number> {
+  const metrics = await stage.metrics()
+  return sumOf(metrics, 'evenkeel_worker_retries_total') + sumOf(metrics, 'evenkeel_worker_replays_total')
+}
+
+/** A metric over all its labels. */
+export function sumOf(metrics: ReadonlyMap<string, number>, name: string): number {
+  let sum = 0
+  for (const [key, value] of metrics) if (key === name || key.startsWith(`${name}{`)) sum += value
+  return sum
+}
+
+function ms(time: number): string {
+  return `${time.toFixed(0)} ms`
+}
