@@ -124,9 +124,10 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     if (this.#state === State.IDLE) this.#linger()
   }
 
+  /** What runs is cut off, and must not look complete. */
   destroy(): void {
+    this.cut()
     this.#letGo(ERROR_INDEX.EK_DRAIN_DEADLINE)
-    this.#socket.destroy()
   }
 
   // ------------------------------------------------------------------ reading

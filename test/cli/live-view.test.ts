@@ -63,7 +63,7 @@ describe('the live view', () => {
     ]) {
       assert.ok(text.includes(part), `${part} is not in\n${text}`)
     }
-    assert.match(text, /1 {2}amber {3}● healthy {5}━+─+ +50 % +10\.3 +4\.2 ms +1\.2 s +3/)
+    assert.match(text, /1 {2}amber {3}● healthy {5}━+╸─+ +50 % +10\.3 +4\.2 ms +1\.2 s +3/)
     assert.match(text, /2 {2}birch {3}● healthy {5}─+ +0 % +0\.0 +– +– +0/)
   })
 

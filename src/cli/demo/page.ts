@@ -17,7 +17,7 @@ export function demoPage(name: string): string {
   body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
   main { width: min(46rem, 92vw); padding: 2rem 0 }
   p { margin: 0; color: var(--soft) }
-  h1 { margin: .1em 0 .2em; font-size: clamp(3rem, 12vw, 6rem); line-height: 1; letter-spacing: -.03em; color: var(--who); transition: color .15s }
+  h1 { margin: .1em 0 .2em; font-size: clamp(3rem, 12vw, 6rem); line-height: 1; letter-spacing: -.03em; color: var(--who) }
   #strip { display: flex; gap: 1px; height: 3.5rem; margin: 2rem 0 1rem; border-radius: .5rem; overflow: hidden; background: var(--line) }
   #strip i { flex: 1; background: var(--who) }
   #strip i.none { background: none }
