@@ -184,7 +184,12 @@ function report(durationMs: number): number {
     for (const { name, error } of result.failures) {
       const shown = error.cause instanceof Error ? error.cause : error
       console.log(`  ${styleText('red', name)}`)
-      console.log(indent(inspect(shown, { colors: process.stdout.isTTY, depth: 6 }), '    '))
+      // An assertion's message shows the difference; its fields would show both sides once more.
+      const isAssertion = (shown as { code?: unknown }).code === 'ERR_ASSERTION'
+      const text = isAssertion
+        ? (shown.stack ?? shown.message)
+        : inspect(shown, { colors: process.stdout.isTTY, depth: 6 })
+      console.log(indent(text, '    '))
     }
   }
 

@@ -47,7 +47,7 @@ const BROWSER_HEAD = [
   'Referer: https://shop.example.com/shop/articles',
   'Accept-Encoding: gzip, deflate, br, zstd',
   'Accept-Language: en-GB,en;q=0.9,de;q=0.8',
-  'Cookie: session=9f1c2d7be04a4c5ab0d3; cart=3; consent=1; _id=GS1.1.1720000000.12.1.1720000600.0.0.0',
+  'Cookie: session=9f1c2d7be04a4c5ab0d3; cart=3; consent=1; theme=dark; variant=b; last_seen=4711,4712,4713; currency=EUR; _id=GS1.1.1720000000.12.1.1720000600.0.0.0',
   '',
   '',
 ].join('\r\n')

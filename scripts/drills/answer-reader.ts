@@ -12,7 +12,7 @@ export interface Answer {
 const HEAD_END = '\r\n\r\n'
 
 export class AnswerReader {
-  #bytes = Buffer.alloc(0)
+  #bytes: Buffer = Buffer.alloc(0)
   #head: { readonly status: number; readonly fields: ReadonlyMap<string, string>; readonly end: number } | null = null
   /** When the head of the answer that is being read was complete, `performance.now()`; 0 before. */
   headAt = 0

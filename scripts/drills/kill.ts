@@ -1,6 +1,7 @@
 /** A server dies, or ends, or lets go of all its connections, under load. No GET whose answer had not begun may fail. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeLoad, Load, type RequestSpec, type Sent } from './load.ts'
+import { sumOf } from './metrics.ts'
 import { type DrillReport, groupFailures, Notes } from './report.ts'
 import { baseConfig, SERVERS, type ServerName, Stage } from './stage.ts'
 
@@ -106,6 +107,8 @@ async function happen(scene: Scene): Promise<void> {
     `${failedGets} GETs failed of ${during.length} requests; ${repeats} repeated; ${cut} cut in the middle of their answer; ` +
       `${refused} POSTs answered 502${times}`,
   )
+  const mayCut = mishap === 'kill -9' || mishap === 'closes all connections'
+  notes.check(mayCut || cut === 0, `${what}: ${cut} answers were cut, and the server had cut none`)
   if (mishap === 'kill -9') notes.check(repeats > 0, `${what}: nothing was repeated, so the drill shows nothing`)
 }
 
@@ -184,13 +187,6 @@ async function watch(
 async function repeatsOf(stage: Stage): Promise<number> {
   const metrics = await stage.metrics()
   return sumOf(metrics, 'evenkeel_worker_retries_total') + sumOf(metrics, 'evenkeel_worker_replays_total')
-}
-
-/** A metric over all its labels. */
-export function sumOf(metrics: ReadonlyMap<string, number>, name: string): number {
-  let sum = 0
-  for (const [key, value] of metrics) if (key === name || key.startsWith(`${name}{`)) sum += value
-  return sum
 }
 
 function ms(time: number): string {

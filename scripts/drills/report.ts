@@ -1,5 +1,5 @@
 /** What a drill found, and how it is told. */
-import type { Failure, Sent } from './load.ts'
+import type { Sent } from './load.ts'
 
 export interface Row {
   readonly what: string

@@ -47,7 +47,6 @@ interface Seen {
 const ADDED_HOST = 'endpoint.example'
 const ANSWER_TIMEOUT_MS = 5000
 const CUT_NOTHING = cutTable([])
-const NGINX_MAY_REFUSE_PATH = /%(?![0-9A-Fa-f]{2})|%00|\.\./
 
 /** Sends the requests to a reader one by one. `texts`: accepted requests, one byte a character. */
 export async function differential(reader: 'node' | 'nginx', texts: Iterable<string>): Promise<DifferentialResult> {
@@ -111,12 +110,6 @@ const EXPLAINED: readonly Explanation[] = [
     why: 'nginx takes no asterisk target',
     holds: ({ line }, answer) =>
       answer.startsWith('HTTP/1.1 400') && (line[1] === '*' || originForm(line[0]!, line[1]!) === '*'),
-  },
-  {
-    of: 'nginx',
-    why: 'nginx normalises every path and refuses bad percent-encoding, %00 and climbing, in absolute URLs as well',
-    holds: ({ line }, answer) =>
-      answer.startsWith('HTTP/1.1 400') && NGINX_MAY_REFUSE_PATH.test(line[1]!.split('?')[0]!),
   },
 ]
 

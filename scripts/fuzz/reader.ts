@@ -8,8 +8,16 @@ import { NO_ERROR, ParseStatus } from '../../src/http1/parse-status.ts'
 import { RequestParser } from '../../src/http1/request-parser.ts'
 import { ResponseParser } from '../../src/http1/response-parser.ts'
 
+export interface FuzzLimits {
+  readonly requestLineBytes: number
+  readonly headBytes: number
+  readonly fieldCount: number
+  readonly trailerBytes: number
+}
+
 export const FUZZ_LIMITS = { requestLineBytes: 8192, headBytes: 32_768, fieldCount: 100 }
-const TRAILER_LIMITS = { trailerBytes: 8192, fieldCount: 100 }
+/** Larger than every input, but for the fields. */
+export const WIDE_LIMITS: FuzzLimits = { ...FUZZ_LIMITS, trailerBytes: 8192 }
 const MARGIN = 2
 
 /** How far a stream came. */
@@ -46,8 +54,8 @@ export class StreamReader implements ChunkSink {
 
   readonly #isRequest: boolean
   readonly #requests = new RequestParser(FUZZ_LIMITS)
-  readonly #responses = new ResponseParser({ headBytes: 65_536, fieldCount: 200 })
-  readonly #decoder = new ChunkedDecoder(TRAILER_LIMITS)
+  readonly #responses = new ResponseParser(WIDE_LIMITS)
+  readonly #decoder = new ChunkedDecoder(WIDE_LIMITS)
   #phase: number = Phase.HEAD
   #heads = 0
   #left = 0
@@ -59,6 +67,13 @@ export class StreamReader implements ChunkSink {
 
   constructor(kind: 'request' | 'response') {
     this.#isRequest = kind === 'request'
+  }
+
+  /** From the next stream on. */
+  setLimits(limits: FuzzLimits): void {
+    this.#requests.limits = limits
+    this.#responses.limits = limits
+    this.#decoder.limits = limits
   }
 
   /** Reads `bytes[0, length)` cut at `cuts`, which ascend. `isHead`: responses answer HEAD. */

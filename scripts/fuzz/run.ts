@@ -4,14 +4,14 @@ import { Xoshiro128 } from '../../src/core/random.ts'
 import { RequestHead } from '../../src/http1/head.ts'
 import { brokenInvariant, differenceFrom } from './invariants.ts'
 import { mutate } from './mutate.ts'
-import { Ended, type FirstMessage, isSame, StreamReader } from './reader.ts'
+import { Ended, type FirstMessage, type FuzzLimits, isSame, StreamReader, WIDE_LIMITS } from './reader.ts'
 import { type ReferenceResult, referenceRequest, referenceResponse } from './reference.ts'
 import { SEEDS } from './seeds.ts'
 
 export interface FuzzOptions {
   readonly inputs: number
   readonly seed: number
-  /** One input in so many is read by the reference too, which is slow. */
+  /** One input in so many is read by the reference too, which is slow; not where limits are narrow. */
   readonly referenceEvery: number
   /** Called about once a second. */
   readonly onProgress?: (result: FuzzResult) => void
@@ -43,6 +43,8 @@ export interface Finding {
 }
 
 const INPUT_ROOM = 1 << 16
+/** One input in so many meets limits that it may break. */
+const NARROW_EVERY = 16
 
 class Fuzzer {
   readonly result: FuzzResult = {
@@ -108,7 +110,9 @@ class Fuzzer {
     const length = this.#bytes.write(text, 0, 'latin1')
     result.bytes += length
     this.#text = text
-    const isCompared = result.inputs % this.#options.referenceEvery === 0
+    // The reference has no limits, so where they are narrow only the two ways of reading are compared.
+    const limits = random.below(NARROW_EVERY) === 0 ? narrowLimits(random) : WIDE_LIMITS
+    const isCompared = limits === WIDE_LIMITS && result.inputs % this.#options.referenceEvery === 0
     this.#reference = isCompared ? (seed.isRequest ? referenceRequest(text) : referenceResponse(text, isHead)) : null
 
     const whole = this.#whole[kind]
@@ -116,6 +120,8 @@ class Fuzzer {
       isCompared || (seed.isRequest && this.#options.onAcceptedRequest !== undefined) ? this.#onFirstMessage : null
     const split = this.#split[kind]
     const cuts = this.#cuts(length)
+    whole.setLimits(limits)
+    split.setLimits(limits)
     try {
       whole.read(this.#bytes, length, [], isHead)
       split.read(this.#bytes, length, cuts, isHead)
@@ -184,6 +190,15 @@ class Fuzzer {
 
   #finding(what: string, cuts: readonly number[]): Finding {
     return { what, input: this.#text, cuts, index: this.result.inputs }
+  }
+}
+
+function narrowLimits(random: Xoshiro128): FuzzLimits {
+  return {
+    requestLineBytes: 10 + random.below(40),
+    headBytes: 20 + random.below(200),
+    fieldCount: random.below(6),
+    trailerBytes: 4 + random.below(40),
   }
 }
 

@@ -25,6 +25,8 @@ interface DemoOptions {
 }
 
 const HOST = '127.0.0.1'
+/** As it can be typed where the demo was started: in a checkout nothing is on PATH. */
+const STATUS_COMMAND = import.meta.url.endsWith('.ts') ? 'npm run -s evenkeel -- status' : 'evenkeel status'
 const SAMPLE_MS = 250
 const PLAIN_MS = 5000
 const DRAIN_MS = 1000
@@ -193,7 +195,7 @@ class Demo {
   #state(): LiveViewState {
     return {
       url: this.#url,
-      adminUrl: this.#balancer!.adminUrl,
+      statusCommand: this.#balancer!.adminUrl === null ? null : STATUS_COMMAND,
       picker: this.#options.balance,
       upMs: Date.now() - this.#startedAtMs,
       isTrafficOn: this.#isTrafficOn,
@@ -238,7 +240,7 @@ class Demo {
     )
     console.log(`  open ${this.#url} in a browser, or: curl -i ${this.#url}`)
     console.log(`  kill a server and watch it leave: kill -9 ${this.#servers[1]!.pid} (${this.#servers[1]!.id})`)
-    if (adminUrl !== null) console.log(`  the admin API is on ${adminUrl} (npm run -s evenkeel -- status)`)
+    if (adminUrl !== null) console.log(`  the admin API is on ${adminUrl} (${STATUS_COMMAND})`)
     console.log('  stop with Ctrl-C')
   }
 

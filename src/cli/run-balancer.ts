@@ -39,50 +39,71 @@ export async function runBalancer(source: RunSource, options: { readonly json: b
   balancer.on('log', (record) => log.record(record))
   if (source.file !== null) reloader = new Reloader(balancer, source.file, source, log)
 
-  const stopped = stopOnSignals(balancer, log)
-  const report = await balancer.start()
+  const stop = stopOnSignals(balancer, log)
+  const reload = { isPossible: false, isAsked: false }
+  const onHangUp = () => {
+    if (reloader === null) log.say('warn', 'reload-refused', 'SIGHUP: there is no config file to read again')
+    else if (reload.isPossible) void reloader.reload('SIGHUP', true)
+    else reload.isAsked = true
+  }
+  // Both would end the process by default, also one that is still starting.
+  process.on('SIGHUP', onHangUp)
+  process.on('SIGUSR1', () => balancer.reopenLogs())
+  const report = await balancer.start().catch((error: unknown) => {
+    // Stopped while it was starting: that is what was asked for.
+    if (stop.isAsked) return null
+    throw error
+  })
+  if (report === null) {
+    await stop.done
+    return
+  }
   sayStart(report, balancer, source, log)
   reloader?.watch(balancer.settings.reload.watch)
-  process.on('SIGHUP', () => {
-    if (reloader === null) log.say('warn', 'reload-refused', 'SIGHUP: there is no config file to read again')
-    else void reloader.reload('SIGHUP', true)
-  })
-  process.on('SIGUSR1', () => balancer.reopenLogs())
-  await stopped
+  reload.isPossible = true
+  if (reload.isAsked) onHangUp()
+  await stop.done
   reloader?.close()
 }
 
-/** Resolves when a signal has stopped the balancer. */
-function stopOnSignals(balancer: Balancer, log: ProcessLog): Promise<void> {
-  return new Promise((resolve) => {
-    let signals = 0
-    const onSignal = (signal: NodeJS.Signals) => {
-      signals++
-      if (signals === 1) {
-        const { drainMs } = balancer.settings.stop
-        log.say(
-          'info',
-          'stopping',
-          `${signal}: no new connections; what runs may take ${drainMs / 1000} s to finish (a second signal cuts it off)`,
-          {
-            signal,
-            drainMs,
-          },
-        )
-      } else log.say('warn', 'stopping-now', `${signal}: cutting off what is left`, { signal })
-      void balancer.stop(signals === 1 ? {} : { drainMs: 0 }).then(({ cutOff, tookMs }) => {
-        if (signals < 0) return
-        signals = Number.NEGATIVE_INFINITY
-        const rest =
-          cutOff === 0 ? 'everything had finished' : `${cutOff} connection${cutOff === 1 ? ' was' : 's were'} cut off`
-        log.say('info', 'stopped', `stopped after ${(tookMs / 1000).toFixed(1)} s; ${rest}`, { cutOff, tookMs })
-        setTimeout(() => process.exit(), EXIT_GRACE_MS).unref()
-        resolve()
-      })
-    }
-    process.on('SIGTERM', onSignal)
-    process.on('SIGINT', onSignal)
-  })
+/** What a signal has asked for, and when it is done. */
+interface Stop {
+  isAsked: boolean
+  readonly done: Promise<void>
+}
+
+function stopOnSignals(balancer: Balancer, log: ProcessLog): Stop {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const stop: Stop = { isAsked: false, done: promise }
+  let signals = 0
+  const onSignal = (signal: NodeJS.Signals) => {
+    signals++
+    stop.isAsked = true
+    if (signals === 1) {
+      const { drainMs } = balancer.settings.stop
+      log.say(
+        'info',
+        'stopping',
+        `${signal}: no new connections; what runs may take ${drainMs / 1000} s to finish (a second signal cuts it off)`,
+        {
+          signal,
+          drainMs,
+        },
+      )
+    } else log.say('warn', 'stopping-now', `${signal}: cutting off what is left`, { signal })
+    void balancer.stop(signals === 1 ? {} : { drainMs: 0 }).then(({ cutOff, tookMs }) => {
+      if (signals < 0) return
+      signals = Number.NEGATIVE_INFINITY
+      const rest =
+        cutOff === 0 ? 'everything had finished' : `${cutOff} connection${cutOff === 1 ? ' was' : 's were'} cut off`
+      log.say('info', 'stopped', `stopped after ${(tookMs / 1000).toFixed(1)} s; ${rest}`, { cutOff, tookMs })
+      setTimeout(() => process.exit(), EXIT_GRACE_MS).unref()
+      resolve()
+    })
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return stop
 }
 
 /** Reads the config again and applies it; one at a time, and what comes meanwhile is done once more afterwards. */

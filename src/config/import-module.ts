@@ -24,7 +24,8 @@ export type ImportedModule = { readonly value: unknown } | { readonly problem: P
  */
 export async function importModule(graph: ModuleGraph): Promise<ImportedModule> {
   const entry = graph.files[0]!
-  const query = `?v=${graph.hash}`
+  const attempt = failures.get(graph.hash) ?? 0
+  const query = `?v=${graph.hash}${attempt === 0 ? '' : `.${attempt}`}`
   const hooks = registerHooks({
     resolve(specifier, context, nextResolve) {
       if (context.parentURL?.endsWith(query) !== true) return nextResolve(specifier, context)
@@ -48,6 +49,7 @@ export async function importModule(graph: ModuleGraph): Promise<ImportedModule> 
     if (!('default' in exported)) return { problem: noDefault(entry, Object.keys(exported)) }
     return { value: exported['default'] }
   } catch (error) {
+    failures.set(graph.hash, attempt + 1)
     return { problem: await problemOf(error, graph) }
   } finally {
     clearTimeout(timer)
@@ -56,6 +58,12 @@ export async function importModule(graph: ModuleGraph): Promise<ImportedModule> 
 }
 
 const LATE = Symbol('late')
+
+/**
+ * How often the import of a state of the files has failed. Node remembers a failed import under its URL for ever, and the
+ * reason may lie outside of the files: a package that is installed by now, something that the module reads.
+ */
+const failures = new Map<string, number>()
 
 function lateProblem(file: string): Problem {
   return {
@@ -126,7 +134,7 @@ function placeInStack(stack: string, files: readonly string[]): { file: string; 
     for (const file of files) {
       const at = Math.max(line.lastIndexOf(`${pathToFileURL(file).href}?`), line.lastIndexOf(`${file}:`))
       if (at < 0) continue
-      const match = /(?:\?v=[0-9a-f]+)?:(\d+)(?::(\d+))?\)?$/.exec(line.slice(at))
+      const match = /(?:\?v=[0-9a-f.]+)?:(\d+)(?::(\d+))?\)?$/.exec(line.slice(at))
       if (!match) continue
       if (match[2] !== undefined) return { file, line: Number(match[1]), column: Number(match[2]) }
       // The form before a syntax error: the source, and below it a caret under the offending place (Node cuts the source's

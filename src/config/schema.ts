@@ -68,7 +68,7 @@ const listenerTimeouts = z
       'Longest time a client may read nothing while an answer waits for it. Then the connection is cut.',
     ),
     keepAliveMs: ms(75_000).describe(
-      'How long an idle connection stays open between requests. 0: closed after each answer.',
+      'How long an idle connection stays open between requests. 0: no limit (`limits.requestsPerConnection: 1` closes after each answer).',
     ),
     tunnelIdleMs: ms(3_600_000).describe(
       'How long a tunnel (WebSocket) may carry nothing in either direction. 0: for ever. WebSocket servers that ping keep theirs open.',
@@ -77,7 +77,7 @@ const listenerTimeouts = z
       'Longest whole exchange, from the complete request head to the last byte of the answer; then 504, or the connection is cut when the answer has begun. 0: no limit. Hazard: it also ends long downloads and event streams; tunnels are exempt.',
     ),
     halfCloseMs: ms(5000).describe(
-      'How long an exchange may go on after the client closed its sending side (some clients do so and still read). 0: it is given up at once.',
+      'How long an exchange may go on after the client closed its sending side (some clients do so and still read). 0: it is given up at once. In a tunnel it is the longest silence from then on, 0: `tunnelIdleMs` as before.',
     ),
   })
   .prefault({})
@@ -251,7 +251,7 @@ const pool = z
           'Longest pause in an answer that has begun. Then it is cut short. 0: no limit. Event streams that are silent for longer need more.',
         ),
         keepAliveMs: ms(60_000).describe(
-          "How long an idle connection to the endpoint is kept. Keep it below the endpoint's own keep-alive time, else requests meet connections that just closed (Node's default is 5 s, nginx's 75 s). 0: connections are not reused.",
+          "How long an idle connection to the endpoint is kept. Keep it below the endpoint's own keep-alive time, else requests meet connections that just closed (Node's default is 5 s, nginx's 75 s). 0: no limit (`connections.maxIdle: 0` keeps none).",
         ),
         sendIdleMs: ms(30_000, 10).describe(
           'Longest time the endpoint may read nothing of a request that waits for it. Then 504.',
@@ -265,7 +265,7 @@ const pool = z
           'Most connections per endpoint over all workers. When all are taken the next endpoint is tried, then 503. 0: no limit.',
         ),
         maxIdle: count(128, 0, 1_000_000).describe(
-          'Idle connections kept per endpoint and worker; the one idle for longest is closed first.',
+          'Idle connections kept per endpoint and worker; a further one is closed after its answer. Where the endpoint has a limit, no worker keeps more than its share of it. 0: none are kept.',
         ),
         maxAgeMs: ms(0).describe(
           'A connection older than this is not used again, so that DNS and balancing changes reach everyone. 0: no limit.',

@@ -23,6 +23,8 @@ const Phase = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, TUNNEL: 4, CLOSED: 5 }
 const SMALL_BODY_BYTES = 2048
 const READ_BUFFER_BYTES = 16 * 1024
 const TRAILER_BYTES = 8192
+/** Heads that only announce the answer; an endpoint that sends more has nothing to say. */
+const MAX_INTERIMS = 32
 /** How long an endpoint that has ended a tunnel may take for what it was sent before. */
 const LAST_BYTES_MS = 2000
 
@@ -62,6 +64,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   #wantsMore = true
   #isPaused = false
   #hasAnswerBegun = false
+  #interims = 0
   /** Where the next read goes: the shared buffer, or the one leased for a large body. */
   #readTarget: Buffer = sharedBuffer
   #lease: RelayBuffer | null = null
@@ -94,6 +97,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     this.#attempt = attempt
     this.#isRequestSent = false
     this.#hasAnswerBegun = false
+    this.#interims = 0
     this.#requests++
     if (this.#phase === Phase.CONNECTING) {
       this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.connectMs)
@@ -298,6 +302,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       const { head } = parser
       if (head.status >= 200) return this.#answered(attempt, parser, bytes, start, size)
       if (head.status === 101) return this.#switched(attempt, parser, bytes, start, size)
+      this.#interims++
+      if (this.#interims > MAX_INTERIMS) return this.#broken(attempt, ERROR_INDEX.EK_BAD_RESPONSE)
       attempt.interim(head)
       if (this.#attempt !== attempt) return
     }

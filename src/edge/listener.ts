@@ -145,8 +145,10 @@ export class Listener implements ListenerContext {
     socket.on('error', ignoreError)
     socket.end(refusalText(error), 'latin1')
     socket.resume()
-    socket.setTimeout(REFUSED_MS, () => socket.destroy())
+    // Not the socket's own timeout, which begins anew with every byte that comes.
+    const deadline = setTimeout(() => socket.destroy(), REFUSED_MS)
     socket.on('end', () => socket.destroySoon())
+    socket.on('close', () => clearTimeout(deadline))
   }
 }
 

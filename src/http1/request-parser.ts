@@ -104,6 +104,7 @@ export class RequestParser extends HeadParser<RequestHead, RequestLimits> {
     const limit = head.start + this.limits.requestLineBytes + 2
     if (limit < stop) stop = limit
 
+    // Not repeated: each part is followed by the next one, and left by `break` where the bytes run out.
     for (;;) {
       if (at === At.METHOD) {
         while (position < stop && TOKEN[bytes[position]!] === 1) position++

@@ -76,6 +76,7 @@ export class ResponseParser extends HeadParser<ResponseHead, ResponseLimits> {
       at = At.VERSION
     }
 
+    // Not repeated: each part is followed by the next one, and left by `break` where the bytes run out.
     for (;;) {
       if (at === At.VERSION) {
         const version = this.mark

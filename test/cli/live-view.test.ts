@@ -10,7 +10,7 @@ const idle = { fitness: 0, perSecond: 0, share: 0, p50: null, p95: null, inFligh
 function state(changes: Partial<LiveViewState> = {}): LiveViewState {
   return {
     url: 'http://127.0.0.1:8080',
-    adminUrl: 'http://127.0.0.1:9090',
+    statusCommand: 'evenkeel status',
     picker: 'round-robin',
     upMs: 3_723_000,
     isTrafficOn: true,

@@ -239,6 +239,20 @@ describe('a config module', () => {
     assert.ok((await loadConfig(file)).settings)
   })
 
+  test('that failed for a reason outside of its files is tried again', async () => {
+    const data = write('data.txt', 'not a number')
+    const file = write(
+      'reads.ts',
+      `import { readFileSync } from 'node:fs'\nif (Number.isNaN(Number(readFileSync(${JSON.stringify(data)}, 'utf8')))) throw new Error('no number')\n${good}`,
+    )
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const { problems: [problem] = [] } = await loadConfig(file)
+      assert.deepEqual([problem?.message, problem?.line, problem?.file], ['Error: no number', 2, file])
+    }
+    write('data.txt', '7')
+    assert.ok((await loadConfig(file)).settings)
+  })
+
   test('without a default export says so', async () => {
     const [problem] = await problems('named.ts', 'export const config = {}\n')
     assert.match(problem?.message ?? '', /no default export \(it exports config\)/)

@@ -18,7 +18,7 @@ function* walk(schema: JsonSchema, path = ''): Generator<readonly [path: string,
 describe('the reference', () => {
   test('is what the schema would write today', () => {
     for (const [file, text] of generatedFiles()) {
-      assert.equal(readFileSync(file, 'utf8'), text, 'run: node scripts/generate-reference.ts')
+      assert.equal(readFileSync(file, 'utf8'), text, 'run: npm run docs:config')
     }
   })
 

@@ -13,7 +13,7 @@ const SEED = 20_260_112
 describe('the fuzzer', () => {
   const requests: string[] = []
 
-  it('finds nothing in 50 000 inputs, all of them held against the reference, a fifth and more accepted', () => {
+  it('finds nothing in 50 000 inputs, nearly all held against the reference, a fifth and more accepted', () => {
     const result = fuzz({
       inputs: 50_000,
       seed: SEED,
@@ -24,10 +24,10 @@ describe('the fuzzer', () => {
     })
     assert.equal(result.finding, null)
     assert.equal(result.inputs, 50_000)
-    assert.equal(result.compared, 50_000)
+    assert.ok(result.compared > 45_000)
     const share = result.accepted / result.inputs
     assert.ok(share >= 0.2 && share <= 0.8, `${share} were accepted`)
-    assert.ok(result.refusals.size >= 24, `only ${[...result.refusals.keys()].join(', ')} were seen`)
+    assert.ok(result.refusals.size >= 28, `only ${[...result.refusals.keys()].join(', ')} were seen`)
   })
 
   it('makes the same inputs of the same seed', () => {

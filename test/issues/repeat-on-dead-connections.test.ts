@@ -21,18 +21,3 @@ wire('a repeat runs into no second kept connection that died with the first', as
   assert.equal(origin.wires.length, 7, 'it went on a new connection')
   assert.equal(edge.counter('REPLAYS'), 1)
 })
-
-wire('so it finds out that the endpoint is gone, and goes to another', async (lab) => {
-  const dying = await lab.origin(async (upstream) => {
-    await upstream.request()
-    await sleep(50)
-    upstream.write(ok('dying'))
-    await upstream.requestHead()
-    dying.stopListening()
-    upstream.close()
-  })
-  const living = await lab.origin()
-  const edge = await lab.edge({ origins: [dying, living] })
-  await Promise.all(Array.from({ length: 12 }, () => edge.ask(get())))
-  for (let i = 0; i < 4; i++) assert.equal((await edge.ask(get())).text, 'ok')
-})

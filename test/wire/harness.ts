@@ -17,7 +17,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { ERROR_INDEX, type ErrorCode } from '../../src/core/errors.ts'
 import { EdgeWorker } from '../../src/edge/edge-worker.ts'
 import type { Connect } from '../../src/edge/upstream-connections.ts'
@@ -52,6 +52,11 @@ export function wire(name: string, body: (lab: Lab) => Promise<void>): void {
     }
     await lab.close()
   })
+}
+
+/** Tests that mostly wait, several at a time. */
+export function waiting(title: string, define: () => void): void {
+  void describe(title, { concurrency: 8 }, define)
 }
 
 // -------------------------------------------------------------------- origins

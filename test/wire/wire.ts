@@ -72,7 +72,9 @@ export class Wire {
   async writeSlowly(pieces: Iterable<string | Uint8Array>, pauseMs = 2): Promise<void> {
     for (const piece of pieces) {
       this.write(piece)
-      await sleep(pauseMs)
+      // Everything is in one process: a turn of the loop lets the other side read.
+      if (pauseMs === 0) await new Promise((resolve) => setImmediate(resolve))
+      else await sleep(pauseMs)
     }
   }
 
@@ -225,11 +227,14 @@ export class Wire {
 
   // ------------------------------------------------------------------ waiting
 
-  async until(condition: () => boolean, what: string): Promise<void> {
+  async until(condition: () => boolean, what: string | (() => string)): Promise<void> {
     const deadline = performance.now() + PATIENCE_MS
     while (!condition()) {
       const leftMs = deadline - performance.now()
-      if (leftMs <= 0) throw new Error(`waited ${PATIENCE_MS} ms for ${what}; there is ${this.glimpse()}`)
+      if (leftMs <= 0) {
+        const wanted = typeof what === 'string' ? what : what()
+        throw new Error(`waited ${PATIENCE_MS} ms for ${wanted}; there is ${this.glimpse()}`)
+      }
       await this.#change(Math.min(leftMs, 50))
     }
   }

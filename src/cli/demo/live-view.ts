@@ -7,7 +7,8 @@ import type { ServerState } from './server-process.ts'
 
 export interface LiveViewState {
   readonly url: string
-  readonly adminUrl: string | null
+  /** Null without an admin API. */
+  readonly statusCommand: string | null
   readonly picker: string
   readonly upMs: number
   readonly isTrafficOn: boolean
@@ -129,7 +130,7 @@ function condition(state: ServerState, fitness: number): { text: string; format:
 }
 
 function drawHelp(
-  { url, adminUrl, hasKeys, isTrafficOn, servers }: LiveViewState,
+  { url, statusCommand, hasKeys, isTrafficOn, servers }: LiveViewState,
   width: number,
   paint: Paint,
 ): string[] {
@@ -138,7 +139,7 @@ function drawHelp(
     [`open ${url} in a browser`, 'to see who answers'],
     [`curl -i ${url}`, 'or ask yourself'],
   ]
-  if (adminUrl !== null) lines.push(['npm run -s evenkeel -- status', 'what the balancer says of itself'])
+  if (statusCommand !== null) lines.push([statusCommand, 'what the balancer says of itself'])
   const column = Math.max(...lines.map(([what]) => what.length)) + 3
   const tips = lines.map(([what, why]) =>
     width < column + why.length + 4 ? `  ${what}` : `  ${what.padEnd(column)}${paint('dim', why)}`,
