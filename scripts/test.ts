@@ -14,7 +14,7 @@ import { run } from 'node:test'
 import { inspect, parseArgs, styleText } from 'node:util'
 
 /** Folders of `test/` whose files run one at a time. */
-const SERIAL = ['bench', 'control', 'e2e', 'edge', 'engines', 'issues', 'wire']
+const SERIAL = ['bench', 'cli', 'control', 'e2e', 'edge', 'engines', 'issues', 'wire']
 /** A file that takes longer hangs: it is killed and counted as failed. */
 const FILE_TIMEOUT_MS = 300_000
 const SLOWEST_SHOWN = 10

@@ -44,10 +44,13 @@ export async function workerKillDrill(options: WorkerKillOptions): Promise<Drill
     await sockets.open(options.webSockets, stage.ports.public)
     await load.start()
     newcomers.start()
-    await sleep(1500)
+    await sleep(500)
     for (let kill = 0; kill < options.kills; kill++) {
-      await killOnce({ stage, load, newcomers, sockets, notes, index: kill % WORKERS, kill })
+      // Those that were lost before come again, so that both workers have some of everything.
+      await load.open()
+      await sockets.open(options.webSockets - sockets.all.length + sockets.lost.length, stage.ports.public)
       await sleep(options.everyMs)
+      await killOnce({ stage, load, newcomers, sockets, notes, index: kill % WORKERS, kill })
       options.log(`${kill + 1} workers killed, ${load.sent.length} requests`)
     }
     await sockets.echo()
@@ -120,9 +123,9 @@ async function killOnce({ stage, load, newcomers, sockets, notes, index, kill }:
   notes.see(
     what,
     `${lost.length} of ${open.length} kept-alive connections and ${lostSockets.length} of ${openSockets.length} WebSockets lost, ` +
-      `all of them its own (it had ${String(told)} with the newcomers); ${failed.length} requests failed, 0 of others; ` +
-      `${waiting.length} new clients were waiting on it; ready after ${time(ready?.at, since)}, ` +
-      `first new client served after ${time(firstServed?.endedAt, since)}`.replace('0 of others', `${others.length} of others`),
+      `all of them its own (it had ${String(told)}, newcomers included); ${failed.length} requests failed, ${others.length} of others; ` +
+      `${waiting.length} new clients were waiting on it; replaced after ${time(ready?.at, since)}, ` +
+      `which served its first client after ${time(firstServed?.endedAt, since)}`,
   )
 }
 
