@@ -29,6 +29,8 @@ export interface RunOptions {
 /** The program whose cost is compared, and those it is compared with. */
 const OURS = 'evenkeel'
 const THEIRS: readonly string[] = ['nginx', 'haproxy']
+/** As they write themselves. */
+const TITLES: Readonly<Record<string, string>> = { haproxy: 'HAProxy', evenkeel: 'Evenkeel' }
 
 export function describeMachine(versions: Readonly<Record<string, string>>): Machine {
   const cpu = /^model name\s*:\s*(.+)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown CPU'
@@ -100,7 +102,10 @@ function noiseOf(result: RowResult): { readonly name: string; readonly ratio: Sp
 /** The table that README.md shows. */
 export function summaryTable(results: readonly RowResult[], machine: Machine): string {
   const names = [...THEIRS, OURS].filter((name) => machine.versions[name] !== undefined)
-  const head = ['CPU per request, µs', ...names.map((name) => `${name} ${machine.versions[name]!.split(' ')[0]}`)]
+  const head = [
+    'CPU per request, µs',
+    ...names.map((name) => `${titleOf(name)} ${machine.versions[name]!.split(' ')[0]}`),
+  ]
   const lines = [row([...head, 'ratio to the better', 'goal']), row(head.map(() => '---').concat('---', '---'))]
   for (const result of results) {
     if (result.row.kind === 'load' && result.row.isTwin === true) continue
@@ -117,7 +122,7 @@ export function summaryTable(results: readonly RowResult[], machine: Machine): s
         : result.row.kind === 'idle'
           ? `≤ ${result.row.goal} KiB`
           : `≤ ${result.row.goal}`
-    const shownRatio = ratio === null ? '' : `**${ratio.ratio.median.toFixed(2)}** (${ratio.to})`
+    const shownRatio = ratio === null ? '' : `**${ratio.ratio.median.toFixed(2)}** (${titleOf(ratio.to)})`
     lines.push(row([result.row.title, ...costs, shownRatio, goal]))
   }
   for (const result of results) {
@@ -143,12 +148,14 @@ export function provenance(machine: Machine, run: RunOptions): string {
 
 /** docs/evidence/peers.md */
 export function evidencePage(results: readonly RowResult[], machine: Machine, run: RunOptions): string {
-  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`)
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${titleOf(name)} ${version}`)
   const ratios = results.flatMap((result) => {
     const found = ratioOf(result)
-    if (found === null) return []
+    if (found === null || (result.row.kind === 'load' && result.row.isTwin === true)) return []
     const { to, ratio } = found
-    return [row([result.row.title, to, ratio.median.toFixed(3), ratio.lower.toFixed(3), ratio.upper.toFixed(3)])]
+    return [
+      row([result.row.title, titleOf(to), ratio.median.toFixed(3), ratio.lower.toFixed(3), ratio.upper.toFixed(3)]),
+    ]
   })
   const noise = results.flatMap(noiseOf)
   const details = results.flatMap((result) => {
@@ -157,7 +164,7 @@ export function evidencePage(results: readonly RowResult[], machine: Machine, ru
     return [...samples].map(([name, list]) =>
       row([
         result.row.title,
-        name,
+        titleOf(name),
         spread(spreadOf(list.map((sample) => sample.cpuMicrosPerRequest))),
         String(Math.round(spreadOf(list.map((sample) => sample.requestsPerSecond)).median)),
         spreadOf(list.map((sample) => sample.p50Ms)).median.toFixed(2),
@@ -171,7 +178,7 @@ export function evidencePage(results: readonly RowResult[], machine: Machine, ru
     const { samples } = result as { samples: Samples<IdleSample> }
     return [...samples].map(([name, list]) =>
       row([
-        name,
+        titleOf(name),
         spread(spreadOf(list.map((sample) => sample.pssKibPerConnection))),
         spread(spreadOf(list.map((sample) => sample.rssKibPerConnection))),
       ]),
@@ -210,7 +217,7 @@ ${row(['row', 'better', 'median', 'lower quartile', 'upper quartile'])}
 ${row(['---', '---', '---', '---', '---'])}
 ${ratios.join('\n')}
 
-${noise.length === 0 ? '' : `Noise, second twin to first: ${noise.map(({ name, ratio }) => `${name} ${ratio.median.toFixed(3)} (${ratio.lower.toFixed(3)} to ${ratio.upper.toFixed(3)})`).join(', ')}.\n`}
+${noise.length === 0 ? '' : `Noise, second twin to first: ${noise.map(({ name, ratio }) => `${titleOf(name)} ${ratio.median.toFixed(3)} (${ratio.lower.toFixed(3)} to ${ratio.upper.toFixed(3)})`).join(', ')}.\n`}
 ## Every row
 
 ${row(['row', 'program', 'CPU µs per request', 'requests/s', 'p50 ms', 'p99 ms', 'errors'])}
@@ -223,6 +230,12 @@ ${row(['program', 'KiB per connection (PSS)', 'KiB per connection (RSS)'])}
 ${row(['---', '---', '---'])}
 ${idle.join('\n')}
 `
+}
+
+/** `haproxy again` → `HAProxy again`. */
+function titleOf(name: string): string {
+  const [first = '', ...rest] = name.split(' ')
+  return [TITLES[first] ?? first, ...rest].join(' ')
 }
 
 function idleConnections(results: readonly RowResult[]): number {

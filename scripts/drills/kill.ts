@@ -25,6 +25,8 @@ const WATCH_EVERY_MS = 10
 const BACK_WITHIN_MS = 8000
 /** After it is back, shares are looked at for this long. */
 const SHARES_MS = 600
+/** Of three; the rest is chance, and what the others have in flight. */
+const LEAST_SHARE = 0.05
 /** A server that lets go of its connections does it so often, in a row. */
 const DROPS = 5
 const DROP_EVERY_MS = 100
@@ -48,23 +50,28 @@ export async function killDrill(options: KillOptions): Promise<DrillReport> {
     const load = new Load({ ...options, port: stage.ports.public, mix })
     await load.start()
     await sleep(1000)
-    for (const [at, mishap] of MISHAPS.entries())
+    for (const [at, mishap] of MISHAPS.entries()) {
+      const outcomes: Outcome[] = []
       for (let round = 0; round < options.rounds; round++) {
         const server = SERVERS[(at + round) % SERVERS.length]!
-        await happen({ stage, load, notes, picker, mishap, server, round, ...options })
+        outcomes.push(await happen({ stage, load, notes, picker, mishap, server, downMs: options.downMs }))
       }
+      notes.see(`${picker}: ${mishap}`, describeOutcomes(outcomes))
+    }
     await load.stop()
     load.close()
     notes.see(`${picker}: load`, describeLoad(load.sent))
     const bad = load.sent.filter(isUnexpected)
-    notes.check(bad.length === 0, `${picker}: ${bad.length} requests failed that should not have: ${groupFailures(bad).join('; ')}`)
+    notes.check(
+      bad.length === 0,
+      `${picker}: ${bad.length} requests failed that should not have: ${groupFailures(bad).join('; ')}`,
+    )
     options.log(`${picker}: ${load.sent.length} requests, ${bad.length} failed that should not have`)
   }
-  return {
-    name: 'a server goes away',
-    claim: 'When one of three servers is killed, ends, or closes its connections, no GET whose answer had not begun fails.',
-    ...notes,
-  }
+  return notes.report(
+    'a server goes away',
+    'When one of three servers is killed, ends, or closes its connections, no GET whose answer had not begun fails.',
+  )
 }
 
 /** What was begun may be cut, and what is not idempotent may be refused when the server may have begun it. */
@@ -77,39 +84,82 @@ function isRefusedRepeat(cause: string): boolean {
   return cause.startsWith('502') && /EK_UPSTREAM_CLOSED|EK_REUSED_CLOSED/.test(cause)
 }
 
-interface Scene extends KillOptions {
+interface Scene {
   readonly stage: Stage
   readonly load: Load
   readonly notes: Notes
   readonly picker: string
   readonly mishap: Mishap
   readonly server: ServerName
-  readonly round: number
+  readonly downMs: number
 }
 
-async function happen(scene: Scene): Promise<void> {
-  const { stage, load, notes, mishap, picker, round } = scene
+interface Outcome {
+  readonly server: ServerName
+  readonly requests: number
+  readonly failedGets: number
+  /** Attempts that were repeats. */
+  readonly repeats: number
+  /** Answers that had begun. */
+  readonly cut: number
+  /** POSTs that the server may have begun. */
+  readonly refused: number
+  readonly outage: Outage | null
+}
+
+interface Outage {
+  /** From the mishap until the server was given nothing more. */
+  readonly outMs: number
+  /** From the mishap until the last attempt at it had failed. */
+  readonly lastFailureMs: number
+  /** From when it listens again until its first answer. */
+  readonly backMs: number
+  /** Of all answers, soon after. */
+  readonly share: number
+}
+
+async function happen(scene: Scene): Promise<Outcome> {
+  const { stage, load, notes, mishap, picker, server } = scene
   await fillIdle(load)
   const first = load.sent.length
   const before = await repeatsOf(stage)
   const isOutage = mishap === 'kill -9' || mishap === 'SIGTERM'
-  const times = isOutage ? await outage(scene) : await drops(scene)
+  const outage = isOutage ? await leave(scene) : null
+  if (!isOutage) await drop(scene)
   const repeats = (await repeatsOf(stage)) - before
   const during = load.sent.slice(first)
   // A request that is still under way is judged with the rest at the end.
   const count = (isIt: (one: Sent) => boolean): number => during.filter(isIt).length
-  const failedGets = count((one) => one.spec.method === 'GET' && isUnexpected(one))
   const cut = count(({ failure }) => failure?.stage === 'cut')
-  const refused = count(({ failure, spec }) => spec.method === 'POST' && failure?.stage === 'wrong')
-  const what = `${picker}: ${scene.server} ${mishap}${scene.rounds > 1 ? ` (${round + 1})` : ''}`
-  notes.see(
-    what,
-    `${failedGets} GETs failed of ${during.length} requests; ${repeats} repeated; ${cut} cut in the middle of their answer; ` +
-      `${refused} POSTs answered 502${times}`,
-  )
+  const what = `${picker}: ${server} ${mishap}`
   const mayCut = mishap === 'kill -9' || mishap === 'closes all connections'
   notes.check(mayCut || cut === 0, `${what}: ${cut} answers were cut, and the server had cut none`)
   if (mishap === 'kill -9') notes.check(repeats > 0, `${what}: nothing was repeated, so the drill shows nothing`)
+  return {
+    server,
+    requests: during.length,
+    failedGets: count((one) => one.spec.method === 'GET' && isUnexpected(one)),
+    repeats,
+    cut,
+    refused: count(({ failure, spec }) => spec.method === 'POST' && failure?.stage === 'wrong'),
+    outage,
+  }
+}
+
+function describeOutcomes(outcomes: readonly Outcome[]): string {
+  const sum = (value: (one: Outcome) => number): number => outcomes.reduce((total, one) => total + value(one), 0)
+  const list = (value: (one: Outcome) => number | string): string => outcomes.map(value).join(', ')
+  const outages = outcomes.flatMap(({ outage }) => (outage === null ? [] : [outage]))
+  const times = (value: (one: Outage) => number, digits = 0): string =>
+    outages.map((one) => value(one).toFixed(digits)).join(', ')
+  return (
+    `server ${list(({ server }) => server)}: ${sum(({ failedGets }) => failedGets)} GETs failed of ${sum(({ requests }) => requests)} requests; ` +
+    `${list(({ repeats }) => repeats)} repeated; ${list(({ cut }) => cut)} cut in an answer that had begun; ${list(({ refused }) => refused)} POSTs got a 502` +
+    (outages.length === 0
+      ? ` (${DROPS} times in ${DROPS * DROP_EVERY_MS} ms)`
+      : `; kept away after ${times(({ outMs }) => outMs)} ms, last attempt at it failed by ${times(({ lastFailureMs }) => lastFailureMs)} ms; ` +
+        `first answer ${times(({ backMs }) => backMs)} ms after it listened again, then ${times(({ share }) => share * 100)} % of all`)
+  )
 }
 
 /**
@@ -121,11 +171,11 @@ async function fillIdle(load: Load): Promise<void> {
   await sleep(BURST_WAIT_MS * 2)
 }
 
-/** Down, and up again. */
-async function outage({ stage, load, notes, picker, mishap, server, downMs }: Scene): Promise<string> {
+/** It goes, stays away, and comes back. */
+async function leave({ stage, load, notes, picker, mishap, server, downMs }: Scene): Promise<Outage> {
   const origin = stage.servers[server]
-  const since = performance.now()
   const watching = new AbortController()
+  const since = performance.now()
   const seen = watch(stage, server, watching.signal)
   await origin.end(mishap === 'SIGTERM' ? 'SIGTERM' : 'SIGKILL')
   await sleep(downMs - (performance.now() - since))
@@ -143,26 +193,26 @@ async function outage({ stage, load, notes, picker, mishap, server, downMs }: Sc
   await sleep(SHARES_MS)
   const recent = load.sent.filter(({ endedAt }) => endedAt > performance.now() - SHARES_MS / 2)
   const share = recent.filter((one) => one.server === server).length / recent.length
-  notes.check(share > 0.15, `${what}: after its return it has ${(share * 100).toFixed(0)} % of the requests`)
-  const last = lastFailureAt === 0 ? 'none failed at it' : `the last attempt at it failed by ${ms(lastFailureAt - since)}`
-  return (
-    `; kept away after ${ms(outAt - since)}, ${last}; ` +
-    `first answer ${ms((back?.endedAt ?? 0) - upAt)} after it listened again, then ${(share * 100).toFixed(0)} % of all`
-  )
+  notes.check(share > LEAST_SHARE, `${what}: after its return it has ${(share * 100).toFixed(0)} % of the requests`)
+  return {
+    outMs: outAt - since,
+    lastFailureMs: Math.max(0, lastFailureAt - since),
+    backMs: (back?.endedAt ?? Number.NaN) - upAt,
+    share,
+  }
 }
 
-/** It stays, but closes its connections again and again. */
-async function drops({ stage, server, mishap }: Scene): Promise<string> {
-  for (let drop = 0; drop < DROPS; drop++) {
+/** It stays, but lets go of its connections again and again. */
+async function drop({ stage, server, mishap }: Scene): Promise<void> {
+  for (let turn = 0; turn < DROPS; turn++) {
     stage.servers[server].drop(mishap === 'closes idle connections' ? 'drop-idle' : 'drop-all')
     await sleep(DROP_EVERY_MS)
   }
   // What was under way ends before the next mishap.
   await sleep(200)
-  return `; ${DROPS} times within ${DROPS * DROP_EVERY_MS} ms`
 }
 
-/** When the endpoint became unfit, and when an attempt at it failed for the last time. */
+/** When the endpoint became unfit, and when an attempt at it failed for the last time; 0 where that never was. */
 async function watch(
   stage: Stage,
   server: ServerName,
@@ -187,8 +237,4 @@ async function watch(
 async function repeatsOf(stage: Stage): Promise<number> {
   const metrics = await stage.metrics()
   return sumOf(metrics, 'evenkeel_worker_retries_total') + sumOf(metrics, 'evenkeel_worker_replays_total')
-}
-
-function ms(time: number): string {
-  return `${time.toFixed(0)} ms`
 }

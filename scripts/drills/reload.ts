@@ -17,6 +17,8 @@ export interface ReloadOptions {
 
 /** Through the second listener, opened when it first appears; it goes and they stay. */
 const SECOND_WEB_SOCKETS = 10
+/** Upstream connections are idle for at most this long, so that they are gone when counts are read. */
+const KEEP_ALIVE_MS = 1500
 const APPLIED_WITHIN_MS = 900
 const SHOWN_WITHIN_MS = 500
 const SETTLE_MS = 10_000
@@ -48,9 +50,9 @@ function configAt(stage: Stage, turn: number): BaseConfig {
     ],
     routes: [...(hasExtra ? [{ name: 'extra', match: { path: '/extra/*' }, pool: 'extra' }] : []), ...base.routes],
     pools: {
-      web: { ...web, endpoints, timeouts: { firstByteMs: 30_000 + turn, keepAliveMs: 4000 } },
+      web: { ...web, endpoints, timeouts: { firstByteMs: 30_000 + turn, keepAliveMs: KEEP_ALIVE_MS } },
       ...(hasExtra
-        ? { extra: { ...web, endpoints: web.endpoints.slice(0, 1), timeouts: { keepAliveMs: 4000 } } }
+        ? { extra: { ...web, endpoints: web.endpoints.slice(0, 1), timeouts: { keepAliveMs: KEEP_ALIVE_MS } } }
         : {}),
     },
   }
@@ -124,25 +126,33 @@ export async function reloadDrill(options: ReloadOptions): Promise<DrillReport> 
     storm.close()
     await sockets.close()
     const { tookMs, left, gauges } = await settle(stage, SETTLE_MS)
-    notes.see('counts of what is open', `all ${gauges} are 0 again ${(tookMs / 1000).toFixed(1)} s after everybody left`)
+    notes.see(
+      'counts of what is open',
+      `all ${gauges} are 0 again ${(tookMs / 1000).toFixed(1)} s after everybody left`,
+    )
     notes.check(left.length === 0, `${SETTLE_MS / 1000} s after everybody left: ${left.join(', ')}`)
   } finally {
     load.close()
     storm.close()
     sockets.terminate()
   }
-  return {
-    name: 'reload storm',
-    claim: 'Reloading every second fails no request and closes no open WebSocket; a broken file is refused by name.',
-    ...notes,
-  }
+  return notes.report(
+    'reload storm',
+    'Reloading every second fails no request and closes no open WebSocket; a broken file is refused by name.',
+  )
 }
 
 function noteSockets(notes: Notes, sockets: WebSockets): void {
   const { all, lost, echoes, failures } = sockets
   const byServer = SERVERS.map((name) => `${all.filter(({ server }) => server === name).length} to ${name}`).join(', ')
-  notes.see('WebSockets', `${all.length - lost.length} of ${all.length} open to the end (${byServer}); ${echoes} echoes, ${failures.length} wrong or missing`)
-  notes.check(lost.length === 0, `${lost.length} WebSockets were closed, such as ${lost[0]?.number} with ${lost[0]?.closed?.code}`)
+  notes.see(
+    'WebSockets',
+    `${all.length - lost.length} of ${all.length} open to the end (${byServer}); ${echoes} echoes, ${failures.length} wrong or missing`,
+  )
+  notes.check(
+    lost.length === 0,
+    `${lost.length} WebSockets were closed, such as ${lost[0]?.number} with ${lost[0]?.closed?.code}`,
+  )
   notes.check(failures.length === 0, `echoes failed: ${failures.slice(0, 3).join('; ')}`)
 }
 
@@ -171,7 +181,8 @@ class Storm {
     const broken = isBroken ? brokenAt(stage, turn) : null
     stage.write(broken?.text ?? configAt(stage, turn), turn % 2 === 0 ? 'rename' : 'in-place')
     const event = await stage.event(['reloaded', 'reload-refused'], since, APPLIED_WITHIN_MS)
-    if (event === null) this.#notes.failures.push(`turn ${turn}: nothing was said about the new file in ${APPLIED_WITHIN_MS} ms`)
+    if (event === null)
+      this.#notes.failures.push(`turn ${turn}: nothing was said about the new file in ${APPLIED_WITHIN_MS} ms`)
     else if (broken === null) await this.#tookOver(turn, event, since)
     else await this.#refused(turn, event, broken)
   }
@@ -246,7 +257,8 @@ class Storm {
       if (isFirst) await this.#sockets.open(SECOND_WEB_SOCKETS, ports.second)
     }
     for (let i = 0; i < 6; i++) this.#second.send({ method: 'GET', path: '/echo', bytes: 500 })
-    for (let i = 0; i < 2; i++) this.#second.send({ method: 'GET', path: '/stream', bytes: 9000, pieces: 25, everyMs: 100 })
+    for (let i = 0; i < 2; i++)
+      this.#second.send({ method: 'GET', path: '/stream', bytes: 9000, pieces: 25, everyMs: 100 })
   }
 
   /** `since`: when the file without it was written; 0: it is still there. */

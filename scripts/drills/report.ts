@@ -27,6 +27,10 @@ export class Notes {
   check(isRight: boolean, otherwise: string): void {
     if (!isRight) this.failures.push(otherwise)
   }
+
+  report(name: string, claim: string): DrillReport {
+    return { name, claim, rows: this.rows, failures: this.failures }
+  }
 }
 
 /** Like failures together, the most frequent first, with one example each. */

@@ -61,6 +61,7 @@ export class Server {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
     this.child = child
+    leaveNothingRunning(child)
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`server ${this.name} ended with ${code} while it started`)
     })
@@ -90,6 +91,21 @@ export class Server {
     const [message] = (await answered) as [{ readonly seen: readonly string[] }]
     return message.seen
   }
+}
+
+const running = new Set<ChildProcess>()
+let isWatched = false
+
+/** However this process ends, short of a kill -9, nothing that it started goes on. */
+function leaveNothingRunning(child: ChildProcess): void {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  if (isWatched) return
+  isWatched = true
+  process.on('exit', () => {
+    for (const one of running) one.kill('SIGKILL')
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 }
 
 export class Stage implements AsyncDisposable {
@@ -211,6 +227,7 @@ export class Stage implements AsyncDisposable {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     this.#product = product
+    leaveNothingRunning(product)
     this.#exit = once(product, 'exit').then(([code]) => code as number | null)
     product.stderr.on('data', (chunk: Buffer) => this.#hear(chunk.toString()))
     const until = performance.now() + START_MS

@@ -11,6 +11,7 @@ export interface StopOptions {
   readonly connections: number
   /** How long the longest answer and the slowest upload take that run when it is told to stop. */
   readonly longestMs: number
+  readonly rounds: number
   readonly log: (line: string) => void
 }
 
@@ -31,15 +32,16 @@ function mix(turn: number): RequestSpec {
 
 export async function stopDrill(options: StopOptions): Promise<DrillReport> {
   const notes = new Notes()
-  await underLoad(options, notes)
-  options.log('stopped under load')
+  for (let round = 0; round < options.rounds; round++) {
+    await underLoad(options, notes)
+    options.log(`stopped under load${options.rounds > 1 ? ` (${round + 1})` : ''}`)
+  }
   await withTunnels(notes)
   options.log('stopped with tunnels open')
-  return {
-    name: 'stop',
-    claim: 'After SIGTERM every request whose head was read is answered, connections end with connection: close, and it exits 0 in time.',
-    ...notes,
-  }
+  return notes.report(
+    'stop',
+    'After SIGTERM every request whose head was read is answered, connections end with connection: close, and it exits 0 in time.',
+  )
 }
 
 async function underLoad({ perSecond, connections, longestMs }: StopOptions, notes: Notes): Promise<void> {
@@ -52,7 +54,6 @@ async function underLoad({ perSecond, connections, longestMs }: StopOptions, not
     await sleep(800)
     sendLong(long, longestMs)
     await sleep(200)
-    const before = load.sent.length
     const since = performance.now()
     const stopping = stage.stop(longestMs + 15_000)
     // New ones keep coming, as clients do that know nothing of it.
@@ -64,9 +65,12 @@ async function underLoad({ perSecond, connections, longestMs }: StopOptions, not
     const goneAt = performance.now()
     const sent = [...load.sent, ...long.sent]
     notes.see('load', describeLoad(sent))
-    await judge({ stage, notes, sent, longSent: long.sent, since, running: before })
+    await judge({ stage, notes, sent, longSent: long.sent, since })
     notes.check(code === 0, `it ended with ${code}`)
-    notes.check(goneAt - lastAnswerAt < EXIT_GRACE_MS, `it was gone ${(goneAt - lastAnswerAt).toFixed(0)} ms after the last answer`)
+    notes.check(
+      goneAt - lastAnswerAt < EXIT_GRACE_MS,
+      `it was gone ${(goneAt - lastAnswerAt).toFixed(0)} ms after the last answer`,
+    )
     notes.see(
       'exit',
       `code ${code} ${(tookMs / 1000).toFixed(2)} s after SIGTERM, ${(goneAt - lastAnswerAt).toFixed(0)} ms after the last answer`,
@@ -92,7 +96,6 @@ interface Scene {
   readonly sent: readonly Sent[]
   readonly longSent: readonly Sent[]
   readonly since: number
-  readonly running: number
 }
 
 async function judge({ stage, notes, sent, longSent, since }: Scene): Promise<void> {
@@ -106,7 +109,10 @@ async function judge({ stage, notes, sent, longSent, since }: Scene): Promise<vo
   const wasRead = ({ id }: Sent): boolean => logged.has(id) || arrived.has(id)
   const answers = failed.filter(({ failure }) => failure!.stage === 'wrong' || failure!.stage === 'cut')
   const broken = [...answers, ...failed.filter((one) => !answers.includes(one) && wasRead(one))]
-  notes.check(broken.length === 0, `${broken.length} requests were read and not answered: ${groupFailures(broken).join('; ')}`)
+  notes.check(
+    broken.length === 0,
+    `${broken.length} requests were read and not answered: ${groupFailures(broken).join('; ')}`,
+  )
   const early = failed.filter(({ endedAt }) => endedAt < since)
   notes.check(early.length === 0, `${early.length} requests failed before SIGTERM: ${groupFailures(early).join('; ')}`)
   const refused = failed.filter(({ failure }) => failure!.stage === 'connect').length
@@ -120,7 +126,10 @@ async function judge({ stage, notes, sent, longSent, since }: Scene): Promise<vo
 
   const answered = sent.filter(({ failure }) => failure === null)
   const unlogged = answered.filter(({ id }) => !logged.has(id))
-  notes.check(unlogged.length === 0, `${unlogged.length} answered requests are not in the access log, such as ${unlogged[0]?.id}`)
+  notes.check(
+    unlogged.length === 0,
+    `${unlogged.length} answered requests are not in the access log, such as ${unlogged[0]?.id}`,
+  )
   const wrongLines = answered.filter(({ id }) => logged.has(id) && logged.get(id) !== 200)
   notes.check(wrongLines.length === 0, `${wrongLines.length} answered requests are not 200 in the access log`)
 
@@ -128,17 +137,24 @@ async function judge({ stage, notes, sent, longSent, since }: Scene): Promise<vo
   const drainedAt = new Map<string, number>()
   for (const { saysClose, worker, headAt } of answered)
     if (saysClose) drainedAt.set(worker, Math.min(drainedAt.get(worker) ?? Number.POSITIVE_INFINITY, headAt))
-  const after = answered.filter(({ worker, headAt }) => headAt > (drainedAt.get(worker) ?? Number.POSITIVE_INFINITY) + ORDER_MS)
+  const after = answered.filter(
+    ({ worker, headAt }) => headAt > (drainedAt.get(worker) ?? Number.POSITIVE_INFINITY) + ORDER_MS,
+  )
   const silent = after.filter(({ saysClose }) => !saysClose)
   const told = answered.filter(({ saysClose }) => saysClose).length
   notes.check(drainedAt.size === 2, `${drainedAt.size} workers said connection: close`)
   notes.check(silent.length === 0, `${silent.length} answers that began during the stop did not say connection: close`)
-  notes.see('connection: close', `on ${told} answers of ${drainedAt.size} workers, on each that began after a worker's first; missing on ${silent.length}`)
+  notes.see(
+    'connection: close',
+    `on ${told} answers of ${drainedAt.size} workers, on each that began after a worker's first; missing on ${silent.length}`,
+  )
 }
 
 /** Status by request. */
 function readLog(file: string): ReadonlyMap<string, number> {
-  const lines = readFileSync(file, 'utf8').split('\n').filter((line) => line !== '')
+  const lines = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
   return new Map(
     lines.map((line) => {
       const { path, status } = JSON.parse(line) as { readonly path: string; readonly status: number }
@@ -166,9 +182,15 @@ async function withTunnels(notes: Notes): Promise<void> {
     const { code, tookMs } = await stopping
     await sleep(50)
     const early = sockets.lost.filter(({ closed }) => closed!.at - since < TUNNEL_DRAIN_MS - 50).length
-    notes.check(early === 0 && sockets.failures.length === 0, `${early} WebSockets were closed before the deadline: ${sockets.failures[0]}`)
+    notes.check(
+      early === 0 && sockets.failures.length === 0,
+      `${early} WebSockets were closed before the deadline: ${sockets.failures[0]}`,
+    )
     notes.check(code === 0, `with tunnels open it ended with ${code}`)
-    notes.check(tookMs < TUNNEL_DRAIN_MS + EXIT_GRACE_MS, `with tunnels open it ended ${tookMs.toFixed(0)} ms after SIGTERM`)
+    notes.check(
+      tookMs < TUNNEL_DRAIN_MS + EXIT_GRACE_MS,
+      `with tunnels open it ended ${tookMs.toFixed(0)} ms after SIGTERM`,
+    )
     notes.see(
       `${WEB_SOCKETS} WebSockets open, drainMs ${TUNNEL_DRAIN_MS}`,
       `${sockets.echoes} echoed while it drained, cut at the deadline; code ${code} ${(tookMs / 1000).toFixed(2)} s after SIGTERM`,

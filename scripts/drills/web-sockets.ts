@@ -58,7 +58,10 @@ export class WebSockets {
   }
 
   async #open(port: number): Promise<void> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`, { perMessageDeflate: false, handshakeTimeout: ECHO_MS })
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`, {
+      perMessageDeflate: false,
+      handshakeTimeout: ECHO_MS,
+    })
     const [hello] = (await once(socket, 'message')) as [Buffer]
     const { server, requestId } = JSON.parse(hello.toString()) as { server: string; requestId: string }
     const worker = requestId.slice(0, WORKER_ID_LENGTH)

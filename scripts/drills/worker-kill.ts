@@ -21,7 +21,7 @@ const WORKERS = 2
 const NEWCOMER_EVERY_MS = 10
 const REPLACED_WITHIN_MS = 5000
 /** Upstream connections are idle for at most this long, so that they are gone when counts are read. */
-const KEEP_ALIVE_MS = 3000
+const KEEP_ALIVE_MS = 1500
 /** The promise: everything is back at 0 this long after the load. */
 const SETTLE_MS = 10_000
 
@@ -62,18 +62,20 @@ export async function workerKillDrill(options: WorkerKillOptions): Promise<Drill
     load.close()
     await sockets.close()
     const { tookMs, left, gauges } = await settle(stage, SETTLE_MS)
-    notes.see('counts of what is open', `all ${gauges} are 0 again ${(tookMs / 1000).toFixed(1)} s after everybody left`)
+    notes.see(
+      'counts of what is open',
+      `all ${gauges} are 0 again ${(tookMs / 1000).toFixed(1)} s after everybody left`,
+    )
     notes.check(left.length === 0, `${SETTLE_MS / 1000} s after the load: ${left.join(', ')}`)
   } finally {
     load.close()
     newcomers.close()
     sockets.terminate()
   }
-  return {
-    name: 'a worker dies',
-    claim: 'Killing a worker loses only its own connections and those waiting on it; it is replaced, and counts return to the truth.',
-    ...notes,
-  }
+  return notes.report(
+    'a worker dies',
+    'Killing a worker loses only its own connections and those waiting on it; it is replaced, and counts return to the truth.',
+  )
 }
 
 interface Scene {
@@ -101,7 +103,10 @@ async function killOnce({ stage, load, newcomers, sockets, notes, index, kill }:
   while (!newcomers.sent.some(isNew) && performance.now() - since < REPLACED_WITHIN_MS) await sleep(5)
   const firstServed = newcomers.sent.find(isNew)
   notes.check(exit !== null && ready !== null, `${what}: the product did not say that it ended and was replaced`)
-  notes.check(firstServed !== undefined, `${what}: no new client reached the replacement within ${REPLACED_WITHIN_MS} ms`)
+  notes.check(
+    firstServed !== undefined,
+    `${what}: no new client reached the replacement within ${REPLACED_WITHIN_MS} ms`,
+  )
 
   const lost = open.filter(({ closedAt }) => closedAt >= since)
   const lostSockets = openSockets.filter(({ closed }) => closed !== null)
@@ -109,7 +114,10 @@ async function killOnce({ stage, load, newcomers, sockets, notes, index, kill }:
   notes.check(dead.size === 1, `${what}: connections of ${dead.size} workers were closed`)
   const [deadWorker = ''] = dead
   const isOfDead = ({ worker }: { readonly worker: string }): boolean => worker === deadWorker
-  const survivors = [...open.filter(isOfDead).filter(({ closedAt }) => closedAt === 0), ...openSockets.filter(isOfDead).filter(({ closed }) => closed === null)]
+  const survivors = [
+    ...open.filter(isOfDead).filter(({ closedAt }) => closedAt === 0),
+    ...openSockets.filter(isOfDead).filter(({ closed }) => closed === null),
+  ]
   notes.check(survivors.length === 0, `${what}: ${survivors.length} connections of the dead worker are still open`)
   const told = exit?.['connectionsLost']
   const diedAt = Math.max(...lost.map(({ closedAt }) => closedAt), since)
@@ -153,7 +161,10 @@ async function countsMatch(stage: Stage, load: Load, sockets: WebSockets, notes:
     const workers = sumOf(metrics, 'evenkeel_worker_open_connections')
     const exchanges = sumOf(metrics, 'evenkeel_worker_open_exchanges')
     if (listener === held && workers === held) {
-      notes.see('connections, load stopped', `clients hold ${held}, the listener's ledger says ${listener}, the workers ${workers}`)
+      notes.see(
+        'connections, load stopped',
+        `clients hold ${held}, the listener's ledger says ${listener}, the workers ${workers}`,
+      )
       return
     }
     if (performance.now() > until) {

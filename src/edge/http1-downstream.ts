@@ -126,8 +126,10 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   /** What runs is cut off, and must not look complete. */
   destroy(): void {
-    this.cut()
+    const isRunning = this.#exchange !== null && !this.#isInTunnel
     this.#letGo(ERROR_INDEX.EK_DRAIN_DEADLINE)
+    if (isRunning && this.#answerFraming === Framing.CLOSE) this.#reset()
+    else this.#socket.destroy()
   }
 
   // ------------------------------------------------------------------ reading
@@ -396,7 +398,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   cut(): void {
     // A missing last chunk or too few bytes are noticed; where only the close ends a body, a reset has to say it.
     if (this.#isInTunnel) this.#socket.destroy()
-    else if (this.#answerFraming === Framing.CLOSE) this.#socket.resetAndDestroy()
+    else if (this.#answerFraming === Framing.CLOSE) this.#reset()
     else this.#linger()
   }
 
@@ -531,6 +533,12 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     if (!this.#isPaused) return
     this.#isPaused = false
     this.#socket.resume()
+  }
+
+  #reset(): void {
+    // A unix socket knows no reset: node throws.
+    if (this.listener.plan.address.kind === 'unix') this.#socket.destroy()
+    else this.#socket.resetAndDestroy()
   }
 
   /** Says that nothing more comes and reads on for a while: closing with bytes unread would reset what the client has yet to read. */

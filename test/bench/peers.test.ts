@@ -87,7 +87,7 @@ test('the ratio is taken round by round, to the better of the two', () => {
   assert.equal(ratioOf(result)?.ratio.median, 1.1)
   const machine = { cpu: 'x', cores: 2, memoryGiB: 1, kernel: 'k', date: 'd', commit: 'c' }
   const table = summaryTable([result], { ...machine, versions: { nginx: '1.2', haproxy: '2.6', evenkeel: '0.1' } })
-  assert.match(table, /\*\*1\.10\*\* \(haproxy\) \| ≤ 1\.1 \|/)
+  assert.match(table, /\*\*1\.10\*\* \(HAProxy\) \| ≤ 1\.1 \|/)
 })
 
 test('median, quartiles and slope are those of the textbook', () => {

@@ -237,7 +237,7 @@ export class Edge {
         ? await Wire.connect({ path: address.path })
         : await Wire.connect({ host: address.host, port: this.ports.get(listener)!, ...options })
     this.#clients.push(client)
-    this.#connected++
+    if (!client.isClosed) this.#connected++
     return client
   }
 

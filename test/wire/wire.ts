@@ -101,9 +101,10 @@ export class Wire {
     this.socket.end()
   }
 
-  /** RST. */
+  /** RST; a unix socket has none and closes. */
   reset(): void {
-    this.socket.resetAndDestroy()
+    if (this.socket.remoteAddress === undefined) this.socket.destroy()
+    else this.socket.resetAndDestroy()
   }
 
   close(): void {
