@@ -59,6 +59,8 @@ const COUNTS_OF_OPEN = /^evenkeel_\w+_(?:open_\w+|in_flight_\w+)(?:\{|$)/
 const JUDGE_MEMORY_FROM_MINUTES = 10
 
 const root = resolve(import.meta.dirname, '..')
+const READY_MS = 20_000
+const SETTLED_MS = 3000
 
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const folder = mkdtempSync(join(benchFolder(), 'evenkeel-soak-'))
@@ -74,7 +76,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     const cores = `0-${cpus().length - 1}`
     balancer = await start(process.execPath, args, { cores, port, env: { EVENKEEL_STATE_DIR: join(folder, 'state') } })
     const { pid } = balancer
-    await sleep(1000)
+    await untilReady(adminPort)
     const before = await fewestDescriptors(pid)
 
     const traffic = startTraffic(port)
@@ -127,6 +129,19 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     origin.kill('SIGKILL')
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Ready, and the rest of the start done (the watch on the config comes last), however busy the machine is. */
+async function untilReady(adminPort: number): Promise<void> {
+  const deadline = performance.now() + READY_MS
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${adminPort}/readyz`).catch(() => null)
+    await answer?.body?.cancel()
+    if (answer?.ok === true) break
+    if (performance.now() > deadline) throw new Error(`the balancer was not ready within ${READY_MS} ms`)
+    await sleep(100)
+  }
+  await sleep(SETTLED_MS)
 }
 
 /** The fewest of each kind in some readings: a health check that is just running holds one more. */

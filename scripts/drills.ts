@@ -39,10 +39,19 @@ export const DRILLS: readonly Drill[] = [
         pickers: ['round-robin', 'least-requests', 'p2c'],
         rounds: 3,
         downMs: 2000,
+        checkEveryMs: 1000,
         log,
       }),
     short: (log) =>
-      killDrill({ perSecond: 400, connections: 128, pickers: ['least-requests'], rounds: 1, downMs: 600, log }),
+      killDrill({
+        perSecond: 400,
+        connections: 128,
+        pickers: ['least-requests'],
+        rounds: 1,
+        downMs: 500,
+        checkEveryMs: 250,
+        log,
+      }),
   },
   {
     name: 'reload',

@@ -12,6 +12,8 @@ export interface KillOptions {
   /** How often each of the mishaps happens with each picker; the server is another one each time. */
   readonly rounds: number
   readonly downMs: number
+  /** How often servers are checked. */
+  readonly checkEveryMs: number
   readonly log: (line: string) => void
 }
 
@@ -33,7 +35,7 @@ const DROP_EVERY_MS = 100
 
 /** Mostly small; now and then one that a kill can catch in the middle of its answer, or of its request. */
 function mix(turn: number): RequestSpec {
-  const waitMs = turn % 7
+  const waitMs = (turn % 7) * 5
   if (turn % 20 === 3) return { method: 'GET', path: '/echo', bytes: 40_000, waitMs }
   if (turn % 20 === 7) return { method: 'GET', path: '/stream', bytes: 5000, pieces: 5, everyMs: 20 }
   if (turn % 20 === 11) return { method: 'POST', path: '/echo', bytes: 300, uploadBytes: 900, waitMs }
@@ -45,7 +47,8 @@ export async function killDrill(options: KillOptions): Promise<DrillReport> {
   for (const picker of options.pickers) {
     await using stage = await Stage.start((on) => {
       const base = baseConfig(on)
-      return { ...base, pools: { web: { ...base.pools.web, balance: picker } } }
+      const health = { path: '/health', intervalMs: options.checkEveryMs, timeoutMs: 1000 }
+      return { ...base, pools: { web: { ...base.pools.web, balance: picker, health } } }
     })
     const load = new Load({ ...options, port: stage.ports.public, mix })
     await load.start()

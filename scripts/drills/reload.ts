@@ -119,6 +119,12 @@ export async function reloadDrill(options: ReloadOptions): Promise<DrillReport> 
         `${storm.refused} broken files refused by name`,
     )
     notes.see('second listener', storm.describe())
+    const [tunnels, exchanges] = ['tunnels', 'exchanges'].map((what) => sumOf(metrics, `evenkeel_worker_open_${what}`))
+    const open = sockets.all.length - sockets.lost.length
+    notes.check(
+      tunnels === open && exchanges === 0,
+      `with ${open} WebSockets open and no request, ${tunnels} tunnels and ${exchanges} exchanges are counted`,
+    )
     notes.check(sumOf(metrics, 'evenkeel_worker_restarts_total') === 0, 'a worker was replaced')
     const errors = errorsIn(metrics)
     notes.check(errors.length === 0, `errors were counted: ${errors.join(', ')}`)

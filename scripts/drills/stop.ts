@@ -187,6 +187,8 @@ async function withTunnels(notes: Notes): Promise<void> {
       `${early} WebSockets were closed before the deadline: ${sockets.failures[0]}`,
     )
     notes.check(code === 0, `with tunnels open it ended with ${code}`)
+    const cutOff = stage.events.find(({ event }) => event === 'stopped')?.['cutOff']
+    notes.check(cutOff === WEB_SOCKETS, `${WEB_SOCKETS} WebSockets were cut off, and it says ${String(cutOff)}`)
     notes.check(
       tookMs < TUNNEL_DRAIN_MS + EXIT_GRACE_MS,
       `with tunnels open it ended ${tookMs.toFixed(0)} ms after SIGTERM`,

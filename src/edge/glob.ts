@@ -5,44 +5,38 @@ export function isGlob(pattern: string): boolean {
 }
 
 /**
- * Matches in O(pattern × path) at worst: on a mismatch only the last `*` of the segment is widened, and when that hits a
- * slash the last `**`, never both in turn for the same place (no exponential backtracking).
+ * Matches in O(pattern × path), whatever the path: no character is looked at twice. Every position of the pattern that the
+ * characters so far may have led to is carried along (Thompson, "Regular expression search algorithm", 1968).
  */
 export function matchesGlob(pattern: string, path: string): boolean {
-  let p = 0
-  let s = 0
-  let star = -1
-  let starAt = 0
-  let deep = -1
-  let deepAt = 0
-  while (s < path.length) {
-    if (pattern[p] === '*') {
-      if (pattern[p + 1] === '*') {
-        p += 2
-        deep = p
-        deepAt = s
-        star = -1
-      } else {
-        p += 1
-        star = p
-        starAt = s
-      }
-      continue
+  const end = pattern.length
+  /** By position in the pattern, 1: what stands from there on may match the rest of the path. */
+  const here = new Uint8Array(end + 1)
+  reach(pattern, here, 0)
+  for (let s = 0; s < path.length; s++) {
+    const character = path[s]
+    here[end] = 0
+    let isAnywhere = false
+    // Downwards: what is reached lies further up, and must not be gone through again for the same character.
+    for (let p = end - 1; p >= 0; p--) {
+      if (here[p] === 0) continue
+      here[p] = 0
+      const isStar = pattern[p] === '*'
+      if (isStar ? character === '/' && pattern[p + 1] !== '*' : pattern[p] !== character) continue
+      reach(pattern, here, isStar ? p : p + 1)
+      isAnywhere = true
     }
-    if (p < pattern.length && pattern[p] === path[s]) {
-      p++
-      s++
-    } else if (star >= 0 && path[starAt] !== '/') {
-      starAt++
-      s = starAt
-      p = star
-    } else if (deep >= 0) {
-      deepAt++
-      s = deepAt
-      p = deep
-      star = -1
-    } else return false
+    if (!isAnywhere) return false
   }
-  while (pattern[p] === '*') p++
-  return p === pattern.length
+  return here[end] === 1
+}
+
+/** Marks a position, and those behind the stars that stand there, as a star may be nothing. */
+function reach(pattern: string, here: Uint8Array, from: number): void {
+  let p = from
+  here[p] = 1
+  while (pattern[p] === '*') {
+    p += pattern[p + 1] === '*' ? 2 : 1
+    here[p] = 1
+  }
 }

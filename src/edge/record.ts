@@ -10,7 +10,7 @@ const CLIENT_CLOSED = ERROR_INDEX.EK_CLIENT_CLOSED
 
 export function recordExchange(exchange: Exchange): void {
   const { context, error } = exchange
-  context.counters[Counter.EXCHANGES_OPEN]! -= 1
+  if (exchange.tunnel === null) context.counters[Counter.EXCHANGES_OPEN]! -= 1
   countResponse(exchange)
   // An error that was answered, or for which the answer was cut, is counted where that was decided.
   if (error >= 0 && isSilent(error)) countError(exchange, error)

@@ -22,6 +22,8 @@ export class Tunnel {
     this.#touchedAt = timers.clock()
     counters[Counter.TUNNELS]! += 1
     counters[Counter.TUNNELS_OPEN]! += 1
+    // From here on it counts as a tunnel instead; its end is counted by `close`.
+    counters[Counter.EXCHANGES_OPEN]! -= 1
     timers.arm(exchange, this.#idleMs)
   }
 

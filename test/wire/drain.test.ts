@@ -104,7 +104,10 @@ wire('what is left at the deadline is cut off, and counted', async (lab) => {
   clients[2]!.write(get('/ws', 'Connection: upgrade\r\nUpgrade: x\r\n'))
   await clients[1]!.answerHead()
   await clients[2]!.answerHead()
-  await eventually(() => edge.counter('EXCHANGES_OPEN') === 3, 'three exchanges')
+  await eventually(
+    () => edge.counter('EXCHANGES_OPEN') === 2 && edge.counter('TUNNELS_OPEN') === 1,
+    'two exchanges and a tunnel',
+  )
   const began = performance.now()
   edge.worker.command({ type: 'drain', deadlineMs: 200 })
   for (const client of clients) assert.notEqual(await client.ending(), 'open')
