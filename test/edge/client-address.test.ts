@@ -11,7 +11,7 @@ function keyOf(address: string): string {
 
 test('an IPv4 address on a socket for both families is an IPv4 address', () => {
   assert.equal(plainAddress('::ffff:192.0.2.1'), '192.0.2.1')
-  for (const same of ['192.0.2.1', '::1', '2001:db8::1', '::ffff:1', '', '::ffff:0:1.2.3.4'.replace(':1.2.3.4', '')])
+  for (const same of ['192.0.2.1', '::1', '2001:db8::1', '::ffff:1', '::ffff:c000:201', ''])
     assert.equal(plainAddress(same), same)
 })
 
