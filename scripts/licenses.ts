@@ -48,7 +48,7 @@ for (const [path, entry] of Object.entries(lock.packages)) {
 }
 
 for (const [license, names] of [...byLicense].sort((a, b) => b[1].length - a[1].length)) {
-  console.log(`${license}: ${names.sort().join(', ')}`)
+  console.log(`${license}: ${names.length > 20 ? `${names.length} packages` : names.sort().join(', ')}`)
 }
 console.log(`(${notInstalled} of them are for other platforms: read from the lockfile)`)
 if (problems.length > 0) {

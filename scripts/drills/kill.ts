@@ -178,8 +178,9 @@ async function fillIdle(load: Load): Promise<void> {
 async function leave({ stage, load, notes, picker, mishap, server, downMs }: Scene): Promise<Outage> {
   const origin = stage.servers[server]
   const watching = new AbortController()
+  const { failures } = (await stage.endpoint(server))!
   const since = performance.now()
-  const seen = watch(stage, server, watching.signal)
+  const seen = watch(stage, server, failures, watching.signal)
   await origin.end(mishap === 'SIGTERM' ? 'SIGTERM' : 'SIGKILL')
   await sleep(downMs - (performance.now() - since))
   const downUntil = performance.now()
@@ -192,6 +193,10 @@ async function leave({ stage, load, notes, picker, mishap, server, downMs }: Sce
   const { outAt, lastFailureAt } = await seen
   const what = `${picker}: ${server} ${mishap}`
   notes.check(outAt > 0, `${what}: it was never taken out`)
+  const isNoticed = stage.events.some(
+    ({ event, at, ...fields }) => event === 'endpoint-passive' && at > since && fields['endpoint'] === server,
+  )
+  notes.check(isNoticed, `${what}: no failed connect took it out, only a health check`)
   notes.check(back !== undefined, `${what}: it got nothing within ${BACK_WITHIN_MS / 1000} s of its return`)
   await sleep(SHARES_MS)
   const recent = load.sent.filter(({ endedAt }) => endedAt > performance.now() - SHARES_MS / 2)
@@ -219,11 +224,12 @@ async function drop({ stage, server, mishap }: Scene): Promise<void> {
 async function watch(
   stage: Stage,
   server: ServerName,
+  failuresBefore: number,
   signal: AbortSignal,
 ): Promise<{ readonly outAt: number; readonly lastFailureAt: number }> {
   let outAt = 0
   let lastFailureAt = 0
-  let failures = (await stage.endpoint(server))!.failures
+  let failures = failuresBefore
   while (!signal.aborted) {
     const now = (await stage.endpoint(server))!
     if (!now.fit && outAt === 0) outAt = performance.now()

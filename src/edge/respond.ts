@@ -15,14 +15,14 @@ export function failExchange(exchange: Exchange, error: number): void {
     exchange.attempt = null
   }
   if (exchange.responseStarted) return exchange.cutShort()
-  const { status } = errorAt(error)
+  const { status, source } = errorAt(error)
   if (status === 0) return exchange.cutShort()
   exchange.responseStarted = true
   exchange.responseEnded = true
   exchange.status = status
   const text = textOf(error, exchange.requestId)
-  // Whoever sent something malformed may mean something else by the next bytes than we do.
-  exchange.downstream.answer(status, text, !exchange.requestEnded || status === 400)
+  // Whoever sent what we refuse may mean something else by the next bytes than we do.
+  exchange.downstream.answer(status, text, !exchange.requestEnded || source === 'downstream')
 }
 
 /** The head could not be read: whatever follows it means nothing, so the connection ends with this answer. */
