@@ -38,7 +38,7 @@ export function describeMachine(versions: Readonly<Record<string, string>>): Mac
     cpu,
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
+    kernel: release().split('.', 2).join('.'),
     date: new Date().toISOString().slice(0, 10),
     commit: commit(),
     versions,

@@ -18,7 +18,7 @@ export interface ReloadOptions {
 /** Through the second listener, opened when it first appears; it goes and they stay. */
 const SECOND_WEB_SOCKETS = 10
 /** Upstream connections are idle for at most this long, so that they are gone when counts are read. */
-const KEEP_ALIVE_MS = 1500
+const KEEP_ALIVE_MS = 1000
 const APPLIED_WITHIN_MS = 900
 const SHOWN_WITHIN_MS = 500
 const SETTLE_MS = 10_000
@@ -28,7 +28,7 @@ const FIRST_BROKEN = 3
 function mix(turn: number): RequestSpec {
   if (turn % 10 === 1) return { method: 'POST', path: '/echo', bytes: 300, uploadBytes: 2000, waitMs: turn % 5 }
   if (turn % 10 === 3) return { method: 'GET', path: '/extra/echo', bytes: 200 }
-  if (turn % 20 === 5) return { method: 'GET', path: '/stream', bytes: 30_000, pieces: 15, everyMs: 100 }
+  if (turn % 20 === 5) return { method: 'GET', path: '/stream', bytes: 30_000, pieces: 12, everyMs: 100 }
   if (turn % 20 === 15) return { method: 'POST', path: '/echo', bytes: 100, uploadBytes: 60_000, uploadMs: 500 }
   return { method: 'GET', path: '/echo', bytes: 100 + (turn % 3000), waitMs: turn % 9 }
 }

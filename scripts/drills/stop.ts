@@ -18,6 +18,8 @@ export interface StopOptions {
 const LONG_ANSWERS = 12
 const SLOW_UPLOADS = 12
 const WEB_SOCKETS = 10
+/** Beyond the time in which idle connections are closed. */
+const STILL_SENDING_MS = 800
 /** With tunnels open a stop takes as long as it may. */
 const TUNNEL_DRAIN_MS = 1000
 /** From the end of the last exchange, or from the deadline, until the process is gone. */
@@ -57,13 +59,13 @@ async function underLoad({ perSecond, connections, longestMs }: StopOptions, not
     const since = performance.now()
     const stopping = stage.stop(longestMs + 15_000)
     // New ones keep coming, as clients do that know nothing of it.
-    await sleep(200)
+    await sleep(STILL_SENDING_MS)
     await load.stop()
     await long.stop()
-    const lastAnswerAt = Math.max(...[...load.sent, ...long.sent].map(({ endedAt }) => endedAt))
     const { code, tookMs } = await stopping
-    const goneAt = performance.now()
+    const goneAt = since + tookMs
     const sent = [...load.sent, ...long.sent]
+    const lastAnswerAt = Math.max(...sent.filter(({ failure }) => failure === null).map(({ endedAt }) => endedAt))
     notes.see('load', describeLoad(sent))
     await judge({ stage, notes, sent, longSent: long.sent, since })
     notes.check(code === 0, `it ended with ${code}`)

@@ -21,7 +21,7 @@ const WORKERS = 2
 const NEWCOMER_EVERY_MS = 10
 const REPLACED_WITHIN_MS = 5000
 /** Upstream connections are idle for at most this long, so that they are gone when counts are read. */
-const KEEP_ALIVE_MS = 1500
+const KEEP_ALIVE_MS = 1000
 /** The promise: everything is back at 0 this long after the load. */
 const SETTLE_MS = 10_000
 

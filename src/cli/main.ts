@@ -25,12 +25,8 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 
 /** Runs one command and sets the process's exit code. Never rejects. */
 export async function run(argv: readonly string[]): Promise<void> {
-  // A reader that has seen enough (`| head`) is no error.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-    })
-  }
+  // A reader that has seen enough (`| head`), a full disk, a closed terminal: no reason for a balancer to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const asJson = argv.includes('--json')
   process.on('uncaughtException', (error) => {
     process.exitCode = reportError(error, asJson)

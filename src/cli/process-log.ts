@@ -29,8 +29,13 @@ export class ProcessLog {
   }
 }
 
+/** A full disk or a terminal that is gone costs lines, never the process. */
 function write(line: string): void {
-  process.stderr.write(`${line}\n`)
+  try {
+    process.stderr.write(`${line}\n`)
+  } catch {
+    // There is nowhere left to say so.
+  }
 }
 
 function clock(time: string): string {

@@ -27,7 +27,10 @@ const EXIT_GRACE_MS = 1000
  * SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reloads; SIGUSR1 reopens the log files. Rejects with the
  * balancer's own errors when it cannot start.
  */
-export async function runBalancer(source: RunSource, options: { readonly json: boolean }): Promise<void> {
+export async function runBalancer(
+  source: RunSource,
+  options: { readonly json: boolean; readonly early?: HeldSignals },
+): Promise<void> {
   const log = new ProcessLog(options.json)
   for (const warning of source.warnings) sayProblem(log, warning)
   let reloader: Reloader | null = null
@@ -40,7 +43,7 @@ export async function runBalancer(source: RunSource, options: { readonly json: b
   if (source.file !== null) reloader = new Reloader(balancer, source.file, source, log)
 
   const stop = stopOnSignals(balancer, log)
-  const reload = { isPossible: false, isAsked: false }
+  const reload = { isPossible: false, isAsked: options.early?.isReloadAsked === true }
   const onHangUp = () => {
     if (reloader === null) log.say('warn', 'reload-refused', 'SIGHUP: there is no config file to read again')
     else if (reload.isPossible) void reloader.reload('SIGHUP', true)
@@ -49,6 +52,7 @@ export async function runBalancer(source: RunSource, options: { readonly json: b
   // Both would end the process by default, also one that is still starting.
   process.on('SIGHUP', onHangUp)
   process.on('SIGUSR1', () => balancer.reopenLogs())
+  options.early?.release()
   const report = await balancer.start().catch((error: unknown) => {
     // Stopped while it was starting: that is what was asked for.
     if (stop.isAsked) return null
@@ -64,6 +68,30 @@ export async function runBalancer(source: RunSource, options: { readonly json: b
   if (reload.isAsked) onHangUp()
   await stop.done
   reloader?.close()
+}
+
+/** SIGHUP and SIGUSR1 from before there is anything to reload or reopen. */
+export interface HeldSignals {
+  readonly isReloadAsked: boolean
+  release(): void
+}
+
+/** Catches what would end the process by default, or open Node's inspector (SIGUSR1), until `release`. */
+export function holdSignals(): HeldSignals {
+  const held = {
+    isReloadAsked: false,
+    release(): void {
+      process.off('SIGHUP', onHangUp)
+      process.off('SIGUSR1', ignore)
+    },
+  }
+  const onHangUp = (): void => {
+    held.isReloadAsked = true
+  }
+  const ignore = (): void => {}
+  process.on('SIGHUP', onHangUp)
+  process.on('SIGUSR1', ignore)
+  return held
 }
 
 /** What a signal has asked for, and when it is done. */

@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.ts'
 import { findConfig } from './find-config.ts'
 import { nearPath } from './problem-lines.ts'
 import { CommandError } from './report-error.ts'
-import { runBalancer } from './run-balancer.ts'
+import { holdSignals, runBalancer } from './run-balancer.ts'
 
 export function register(program: Command): void {
   program
@@ -17,11 +17,13 @@ export function register(program: Command): void {
     .option('--json', 'say what happens as one JSON object per line')
     .addHelpText('after', '\nExample:\n  evenkeel start --config evenkeel.config.ts')
     .action(async (options: { config?: string; json?: true }) => {
+      // By default both end the process or open its inspector, also while the config is still being read.
+      const early = holdSignals()
       const file = findConfig(options.config)
       const loaded = await loadConfig(file)
       if (loaded.problems !== undefined) {
         throw new CommandError(`${nearPath(file)} cannot be used`, { problems: loaded.problems })
       }
-      await runBalancer({ ...loaded, file }, { json: options.json === true })
+      await runBalancer({ ...loaded, file }, { json: options.json === true, early })
     })
 }

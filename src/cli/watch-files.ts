@@ -70,8 +70,13 @@ export function watchFiles(files: readonly string[], onChange: () => void): File
 function signatureOf(files: readonly string[]): string {
   return files
     .map((file) => {
-      const stat = statSync(file, { throwIfNoEntry: false, bigint: true })
-      return stat === undefined ? 'missing' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`
+      try {
+        const stat = statSync(file, { throwIfNoEntry: false, bigint: true })
+        return stat === undefined ? 'missing' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}`
+      } catch (error) {
+        // A loop of links, a directory closed to us, a stale mount: a state like another, until it changes again.
+        return (error as NodeJS.ErrnoException).code ?? 'unreadable'
+      }
     })
     .join('|')
 }

@@ -85,7 +85,7 @@ function checkListeners(config: Loose, findings: Finding[]): void {
     if (address?.ok && isEveryInterface(address.value)) {
       findings.push({
         path: ['admin', 'bind'],
-        message: 'the admin API is open to every interface, and reading it needs no token',
+        message: 'the admin API is open to every interface, without TLS: its token crosses the network in the clear',
         hint: "write '127.0.0.1:9090', or make sure that the network is private",
         severity: 'warning',
         code: 'doubtful',

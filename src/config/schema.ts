@@ -429,7 +429,7 @@ const structure = z.strictObject({
           bind: text(parseBind)
             .default('127.0.0.1:9090')
             .describe(
-              'Where the admin API, metrics and probes listen. Hazard: reading needs no token; keep it on loopback or a private network.',
+              'Where the admin API, metrics and probes listen. On loopback and unix sockets reading needs no token, elsewhere it does. Hazard: there is no TLS; keep it on loopback or a private network.',
             ),
           allowWorkerKill: z.boolean().default(false).describe('Allow `POST /api/v1/workers/{id}/kill`, for drills.'),
         })

@@ -67,6 +67,8 @@ interface Origin {
 let balancersMade = 0
 
 /** The one implementation of `Balancer`. */
+const MAX_DRAIN_MS = 2_147_000_000
+
 export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   readonly memory: SharedMemory
   /** Tells balancers of one process apart. */
@@ -188,7 +190,9 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   }
 
   stop(options: { readonly drainMs?: number } = {}): Promise<StopReport> {
-    const drainMs = options.drainMs ?? this.settings.stop.drainMs
+    const asked = options.drainMs ?? this.settings.stop.drainMs
+    // What a timer can hold, with room for what is added on the way; Infinity means that.
+    const drainMs = Math.min(Math.max(Number.isNaN(asked) ? 0 : asked, 0), MAX_DRAIN_MS)
     const stopAt = performance.now() + drainMs
     if (this.#stopping === null) {
       this.#stopAt = stopAt

@@ -53,11 +53,19 @@ export class ServiceThread {
     this.#startTimer = null
     this.#error = null
     this.#startedAt = performance.now()
-    const worker = new Worker(this.#deps.url, {
-      workerData: this.#deps.boot(),
-      name: 'evenkeel service',
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
-    })
+    let worker: Worker
+    try {
+      worker = new Worker(this.#deps.url, {
+        workerData: this.#deps.boot(),
+        name: 'evenkeel service',
+        resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+      })
+    } catch (error) {
+      // No thread left to give: a death like another, and tried again as late.
+      this.#error = error instanceof Error ? error.message : String(error)
+      this.#exited(1)
+      return
+    }
     this.#worker = worker
     worker.on('message', (event: ServiceEvent) => this.#hear(worker, event))
     worker.on('error', (error: unknown) => {

@@ -322,11 +322,8 @@ export class Workers {
     seat.ticksSeen = board.ticks(seat.index)
     board.acknowledge(seat.index, 0)
     board.setState(seat.index, WorkerState.STARTING)
-    const worker = new Worker(this.#deps.url, {
-      workerData: boot,
-      name: `evenkeel worker ${seat.index}`,
-      resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMb },
-    })
+    const worker = this.#startThread(seat, boot)
+    if (worker === null) return
     seat.worker = worker
     this.#setState(seat, 'starting')
     worker.on('message', (event: WorkerEvent) => this.#hear(seat, event))
@@ -334,6 +331,21 @@ export class Workers {
       seat.error = describeError(error)
     })
     worker.on('exit', (code) => this.#exited(seat, code))
+  }
+
+  /** The system may have no thread left to give: that is a death like another, and tried again as late. */
+  #startThread(seat: Seat, boot: unknown): Worker | null {
+    try {
+      return new Worker(this.#deps.url, {
+        workerData: boot,
+        name: `evenkeel worker ${seat.index}`,
+        resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMb },
+      })
+    } catch (error) {
+      seat.error = describeError(error)
+      this.#exited(seat, 1)
+      return null
+    }
   }
 
   #hear(seat: Seat, event: WorkerEvent): void {
@@ -372,7 +384,8 @@ export class Workers {
 
   #watch(): void {
     for (const seat of this.#seats) {
-      if (seat.worker === null || seat.intent !== null) continue
+      // A drained worker has stopped its clock.
+      if (seat.worker === null || seat.intent !== null || seat.isDrained) continue
       if (seat.state === 'starting') this.#watchListening(seat)
       const ticks = this.#deps.board.ticks(seat.index)
       if (ticks !== seat.ticksSeen) {

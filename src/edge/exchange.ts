@@ -20,6 +20,7 @@ import { Tunnel } from './tunnel.ts'
 
 /** Body bytes held while there is no connection to give them to; then the client is asked to wait. */
 const HOLD_BYTES = 64 * 1024
+const MAX_PIECES = 64
 const MAX_ATTEMPTS = 16
 const NO_BYTES = Buffer.alloc(0)
 
@@ -144,7 +145,7 @@ export class Exchange extends Deadline {
       if (!attempt.upstream.data(bytes)) this.#pauseRequest()
       return
     }
-    this.body.push(bytes)
+    this.#push(bytes)
     this.bodyBytes += bytes.length
     if (this.bodyBytes >= HOLD_BYTES) this.#pauseRequest()
   }
@@ -301,6 +302,16 @@ export class Exchange extends Deadline {
   #keep(bytes: Buffer, bound: number): void {
     this.bodyBytes += bytes.length
     if (this.bodyBytes > bound) return this.#forgetBody()
+    this.#push(bytes)
+  }
+
+  /** Bounded in pieces as well: a buffer costs more than the one byte that may be in it. */
+  #push(bytes: Buffer): void {
+    if (this.body.length >= MAX_PIECES) {
+      const whole = Buffer.concat(this.body)
+      this.body.length = 0
+      this.body.push(whole)
+    }
     this.body.push(bytes)
   }
 

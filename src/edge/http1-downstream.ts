@@ -26,12 +26,18 @@ import { Deadline } from './timers.ts'
 const State = { IDLE: 0, HEAD: 1, OPEN: 2, DISCARD: 3, LINGER: 4, CLOSED: 5 } as const
 
 const SMALL_BODY_BYTES = 2048
+const SMALL_CHUNK_BYTES = 512
 const TRAILER_BYTES = 8192
 /** How long, and for how many bytes, a closing connection is still read, so that our last answer is not lost to a reset. */
 const LINGER_MS = 2000
 const LINGER_BYTES = 1024 * 1024
 /** A request that was answered early is read to its end if that is no more than this. */
 const DISCARD_BYTES = 256 * 1024
+/**
+ * How long an idle connection may still bring a request when it is to close: one that is on its way would be lost, and
+ * whoever is asked often learns of the end by his answer instead.
+ */
+const DRAIN_IDLE_MS = 500
 const CUT_NOTHING = new Uint8Array(256)
 
 /** Up to this size `allocUnsafe` slices its own pool, which is as cheap as it gets. */
@@ -62,6 +68,9 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   #framing: number = Framing.NONE
   #left = 0
   #discarded = 0
+  /** Small chunks of one read, put together: a body that comes byte by byte must not cost a buffer and a write for each. */
+  #gathered: Buffer | null = null
+  #gatheredBytes = 0
   /** Bytes behind the current request, of the next one. */
   #pending: Buffer | null = null
   #isReadingPending = false
@@ -118,10 +127,10 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this[OWNER].#onFinish()
   }
 
-  /** Idle connections close now, busy ones after their answer. */
+  /** Busy connections close after their answer, idle ones soon. */
   drain(): void {
     this.#mustClose = true
-    if (this.#state === State.IDLE) this.#linger()
+    if (this.#state === State.IDLE) this.#context.timers.arm(this, DRAIN_IDLE_MS)
   }
 
   /** What runs is cut off, and must not look complete. */
@@ -266,6 +275,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   #readChunks(bytes: Buffer, start: number): number {
     const decoder = this.#decoder!
     const status = decoder.feed(bytes, start, bytes.length, this)
+    this.#passGathered()
     if (status === ParseStatus.MORE) return bytes.length
     if (status === ParseStatus.ERROR) {
       this.#framing = Framing.NONE
@@ -285,7 +295,23 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     if (bodyBytes > 0 && this.#left > bodyBytes && this.#state === State.OPEN) {
       this.#mustClose = true
       failExchange(this.#exchange!, ERROR_INDEX.EK_BODY_TOO_LARGE)
-    } else this.#bodyPiece(bytes, start, end)
+    } else if (end - start < SMALL_CHUNK_BYTES) {
+      // What follows in these bytes is no more than they are.
+      this.#gathered ??= Buffer.allocUnsafe(bytes.length - start)
+      this.#gatheredBytes += bytes.copy(this.#gathered, this.#gatheredBytes, start, end)
+    } else {
+      this.#passGathered()
+      this.#bodyPiece(bytes, start, end)
+    }
+  }
+
+  #passGathered(): void {
+    const gathered = this.#gathered
+    if (gathered === null) return
+    const size = this.#gatheredBytes
+    this.#gathered = null
+    this.#gatheredBytes = 0
+    this.#bodyPiece(gathered, 0, size)
   }
 
   #bodyPiece(bytes: Buffer, start: number, end: number): void {

@@ -1,10 +1,9 @@
 /**
  * The admin API as a hono app: no socket, no thread. `service.ts` gives it both.
  *
- * The path of a request: guard (who may ask), body limit, handler, headers that every answer carries.
+ * The path of a request: guard (who may ask), handler (which bounds the body it reads), headers that every answer carries.
  */
 import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { PROMETHEUS_CONTENT_TYPE } from '../observe/prometheus.ts'
 import type { ControlCalls } from './control-calls.ts'
 import { readEndpointChange, unknownEndpoint } from './endpoint-change.ts'
@@ -60,7 +59,6 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
     const objection = guard(request, options, performance.now())
     return objection === null ? next() : problemResponse(objection)
   })
-  app.use(bodyLimit({ maxSize: BODY_BYTES, onError: () => problemResponse(BODY_TOO_LARGE) }))
 
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
@@ -81,7 +79,9 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
   app.post('/api/v1/endpoints/:id', async (c) => {
     const id = lastSegment(c)
     if (id === null) return problemResponse(BAD_ID)
-    const change = readEndpointChange(await c.req.text())
+    const body = await readBody(c.req.raw)
+    if (body === null) return problemResponse(BODY_TOO_LARGE)
+    const change = readEndpointChange(body)
     if ('title' in change) return problemResponse(change)
     const unknown = unknownEndpoint(view(), id, change.pool)
     if (unknown !== null) return problemResponse(unknown)
@@ -147,6 +147,19 @@ const INTERNAL: ApiProblem = { status: 500, title: 'something went wrong inside 
 
 function methodNotAllowed(allow: string): ApiProblem {
   return { status: 405, title: 'method not allowed', detail: `Allowed: ${allow}.`, headers: { allow } }
+}
+
+/** The body as text; null when it is larger than allowed, and then no more of it is read. */
+async function readBody(request: Request): Promise<string | null> {
+  if (request.body === null) return ''
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of request.body) {
+    bytes += piece.byteLength
+    if (bytes > BODY_BYTES) return null
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces).toString('utf8')
 }
 
 /** Decoded once and by the standard's own rules: an id may hold a slash or a percent sign. */

@@ -36,7 +36,8 @@ const OPEN_PATHS = new Set(['/livez', '/readyz'])
 export function guard(request: GuardedRequest, rules: GuardRules, nowMs: number): ApiProblem | null {
   const isRead = request.method === 'GET' || request.method === 'HEAD'
   if (isRead && OPEN_PATHS.has(request.path)) return null
-  if (!isRead && !rules.writes.take(request.remoteAddress, nowMs)) return TOO_MANY
+  // Whoever holds the token is not to be shut out by those who do not: everything on this machine shares an address.
+  if (!isRead && !hasToken(request, rules.token) && !rules.writes.take(request.remoteAddress, nowMs)) return TOO_MANY
   return (
     hostObjection(request, rules) ??
     (isRead ? null : originObjection(request)) ??

@@ -12,7 +12,7 @@
  *
  * Relative paths are ignored, as the XDG specification asks. The directory is made with mode 0700.
  */
-import { homedir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 
 /** Where a service that root or systemd started keeps its state. */
@@ -27,7 +27,7 @@ export function stateDirectory(
   if (given !== null) return given
   const xdg = absolute(env['XDG_STATE_HOME'])
   if (xdg !== null) return join(xdg, 'evenkeel')
-  return isRoot ? SYSTEM_STATE_DIRECTORY : join(homedir(), '.local', 'state', 'evenkeel')
+  return isRoot ? SYSTEM_STATE_DIRECTORY : join(home(), '.local', 'state', 'evenkeel')
 }
 
 /** Where the command line looks for running instances: its own directory, then the system's. */
@@ -44,6 +44,15 @@ export function searchedStateDirectories(
 /** The token's file unless the caller says otherwise: `EVENKEEL_TOKEN_FILE`, else `token` in the state directory. */
 export function defaultTokenFile(env: Readonly<Record<string, string | undefined>> = process.env): string {
   return absolute(env['EVENKEEL_TOKEN_FILE']) ?? join(stateDirectory(env), 'token')
+}
+
+/** A container may run a user that has neither HOME nor an entry in the user database. */
+function home(): string {
+  try {
+    return homedir()
+  } catch {
+    return join(tmpdir(), `evenkeel-${process.getuid?.() ?? 'user'}`)
+  }
 }
 
 function absolute(path: string | undefined): string | null {

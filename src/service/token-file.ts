@@ -18,13 +18,23 @@ export type TokenReading =
 /** Reads the token, making the file (0600) and its directory (0700) where they are missing. Never throws. */
 export function readOrMakeToken(file: string): TokenReading {
   try {
-    const existing = readToken(file)
+    const existing = readOwnToken(file)
     if (existing !== null) return existing
     makeToken(file)
-    return readToken(file) ?? { ok: false, reason: `${file} vanished after it was made` }
+    return readOwnToken(file) ?? { ok: false, reason: `${file} vanished after it was made` }
   } catch (error) {
     return { ok: false, reason: `cannot make the token file ${file}: ${(error as Error).message}` }
   }
+}
+
+/** The balancer's side: a token that another user could have put there is none. Root's files are everybody's to trust. */
+function readOwnToken(file: string): TokenReading | null {
+  const uid = process.getuid?.()
+  if (uid === undefined) return readToken(file)
+  const own = readToken(file, uid)
+  if (own === null || own.ok || uid === 0) return own
+  const roots = readToken(file, 0)
+  return roots?.ok === true ? roots : own
 }
 
 /**
@@ -34,9 +44,12 @@ export function readOrMakeToken(file: string): TokenReading {
 export function readToken(file: string, owner?: number): TokenReading | null {
   let text: string
   try {
-    const fd = fs.openSync(file, 'r')
+    // Not blocking: somebody may have put a pipe there, and nobody ever writes into it.
+    const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
     try {
-      const { mode, uid } = fs.fstatSync(fd)
+      const stat = fs.fstatSync(fd)
+      if (!stat.isFile()) return { ok: false, reason: `the token file ${file} is not a file` }
+      const { mode, uid } = stat
       if (owner !== undefined && uid !== owner) {
         return { ok: false, reason: `the token file ${file} belongs to another user than the balancer that names it` }
       }
@@ -102,7 +115,8 @@ export class TokenFile {
     const stamp = stampOf(this.path)
     if (stamp !== '' && stamp === this.#stamp) return
     this.#reading = readOrMakeToken(this.path)
-    this.#stamp = stampOf(this.path)
+    // From before the reading, so that a change in between is seen next time; a file just made has none yet.
+    this.#stamp = stamp
     this.#digest = this.#reading.ok ? digest(this.#reading.token) : null
   }
 

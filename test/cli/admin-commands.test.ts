@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -144,7 +145,7 @@ test('a unix socket works as an address', async () => {
 })
 
 test('a command line that makes no sense exits with 2', async () => {
-  const state = fs.mkdtempSync('/tmp/evenkeel-none-')
+  const state = fs.mkdtempSync(path.join(os.tmpdir(), 'evenkeel-none-'))
   for (const args of [
     ['weight', 'a', 'x'],
     ['weight', 'a', '-1'],

@@ -21,7 +21,12 @@ test('IPv4 addresses are counted one by one', () => {
 })
 
 test('IPv6 addresses are counted by their /64', () => {
-  const same = ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', '2001:0DB8:0001:0002::', '2001:db8:1:2:0:0:1.2.3.4']
+  const same = [
+    '2001:db8:1:2::1',
+    '2001:db8:1:2:ffff:ffff:ffff:ffff',
+    '2001:0DB8:0001:0002::',
+    '2001:db8:1:2:0:0:1.2.3.4',
+  ]
   assert.equal(new Set(same.map(keyOf)).size, 1)
   assert.equal(keyOf(same[0]!), '20010db8000100020000000000000000')
   assert.notEqual(keyOf('2001:db8:1:3::1'), keyOf(same[0]!))

@@ -1,8 +1,7 @@
 /** Heads made from objects, as a codec that never had HTTP/1.1 text would make them: what this shows is that none is needed. */
 import { classify, FieldFlag, FieldId, IS_HOP, VARIANT_BIT } from '../../src/http1/fields.ts'
-import { Framing, type MessageHead, RequestHead, ResponseHead, TargetForm } from '../../src/http1/head.ts'
+import { Framing, type MessageHead, RequestHead, ResponseHead, TargetFlag, TargetForm } from '../../src/http1/head.ts'
 import { methodOf } from '../../src/http1/methods.ts'
-import { TargetFlag } from '../../src/http1/head.ts'
 
 export interface RequestParts {
   readonly method?: string

@@ -326,7 +326,11 @@ export class MemoryEdge {
       this.upstreams.push(upstream)
       return upstream
     })
-    const routes = new RouteTable([{ name: 'all', match: { paths: ['/*'] }, pool: 'web' }], 'memory', new Map([['web', this.#pool]]))
+    const routes = new RouteTable(
+      [{ name: 'all', match: { paths: ['/*'] }, pool: 'web' }],
+      'memory',
+      new Map([['web', this.#pool]]),
+    )
     const timeouts = {
       headMs: 0,
       bodyIdleMs: 0,
@@ -372,8 +376,12 @@ export class MemoryEdge {
     return this.context.counters[errorCounter(ERROR_INDEX[code])]!
   }
 
-  /** Lets go of kept connections; then nothing may be open. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#worker.close()
+  }
+
+  /** But for kept connections, which are let go. */
+  nothingIsOpen(): void {
     this.#pool.retire()
     const { table } = this.context
     const open = {
@@ -383,8 +391,6 @@ export class MemoryEdge {
       inFlight: table.inFlight.total.some((count) => count !== 0),
       connections: table.connections.total.some((count) => count !== 0),
     }
-    await this.#worker.close()
     assert.deepEqual(open, { exchanges: 0, tunnels: 0, upstream: 0, inFlight: false, connections: false })
   }
 }
-

@@ -19,6 +19,22 @@ test('UUIDs, trace ids and the like are taken over', () => {
 })
 
 test('what could break a field, a log or a header line is not', () => {
-  for (const id of ['', ' ', 'a b', 'a\r\nb', 'a\tb', 'a"b', "a'b", 'a,b', 'a;b', 'a<b', 'a\\b', '\u00e4', '\0', 'x'.repeat(129), 'a\n'])
+  for (const id of [
+    '',
+    ' ',
+    'a b',
+    'a\r\nb',
+    'a\tb',
+    'a"b',
+    "a'b",
+    'a,b',
+    'a;b',
+    'a<b',
+    'a\\b',
+    '\u00e4',
+    '\0',
+    'x'.repeat(129),
+    'a\n',
+  ])
     assert.equal(isRequestId(id), false, JSON.stringify(id))
 })

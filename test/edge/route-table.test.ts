@@ -37,14 +37,16 @@ test('exact hosts and wildcards of one route stand side by side', () => {
   const routes = table([{ hosts: ['a.example', '*.b.example', 'c.example'] }])
   for (const authority of ['a.example', 'x.b.example', 'x.y.b.example:80', 'C.EXAMPLE'])
     assert.equal(taken(routes, { authority }), 0, authority)
-  for (const authority of ['b.example', 'x.a.example', 'd.example']) assert.equal(taken(routes, { authority }), null, authority)
+  for (const authority of ['b.example', 'x.a.example', 'd.example'])
+    assert.equal(taken(routes, { authority }), null, authority)
 })
 
 test('paths are matched in normal form, the query plays no part', () => {
   const routes = table([{ paths: ['/a/b', '/c/*', '/d/**/e'] }])
   for (const path of ['/a/b', '/a/b?x', '/a/./b', '/x/../a/%62', '/c/', '/c/x?/..', '/d/1/2/e', '//c//x'])
     assert.equal(taken(routes, { path }), 0, path)
-  for (const path of ['/a/b/', '/a', '/c', '/x?/a/b', '/d/e', '/a%2Fb']) assert.equal(taken(routes, { path }), null, path)
+  for (const path of ['/a/b/', '/a', '/c', '/x?/a/b', '/d/e', '/a%2Fb'])
+    assert.equal(taken(routes, { path }), null, path)
 })
 
 test('a path that has no normal form matches no route that asks for one', () => {
@@ -60,16 +62,45 @@ test('methods are told apart by case', () => {
 })
 
 test('every header has to match, in any of its lines', () => {
-  const routes = table([{ headers: [{ name: 'x-a', value: '1' }, { name: 'x-b', value: null }] }])
-  assert.equal(taken(routes, { fields: [['X-B', ''], ['x-a', '0'], ['X-A', '1']] }), 0)
+  const routes = table([
+    {
+      headers: [
+        { name: 'x-a', value: '1' },
+        { name: 'x-b', value: null },
+      ],
+    },
+  ])
+  assert.equal(
+    taken(routes, {
+      fields: [
+        ['X-B', ''],
+        ['x-a', '0'],
+        ['X-A', '1'],
+      ],
+    }),
+    0,
+  )
   assert.equal(taken(routes, { fields: [['X-A', '1']] }), null)
-  assert.equal(taken(routes, { fields: [['X-A', '2'], ['X-B', '1']] }), null)
+  assert.equal(
+    taken(routes, {
+      fields: [
+        ['X-A', '2'],
+        ['X-B', '1'],
+      ],
+    }),
+    null,
+  )
 })
 
 test('it names every field that some route looks at, once', () => {
   const routes = table([
     { headers: [{ name: 'x-a', value: null }] },
-    { headers: [{ name: 'x-b', value: '1' }, { name: 'x-a', value: '2' }] },
+    {
+      headers: [
+        { name: 'x-b', value: '1' },
+        { name: 'x-a', value: '2' },
+      ],
+    },
     { headers: [{ name: 'x-c', value: '1' }], listener: 'other' },
   ])
   assert.deepEqual([...routes.headerNames].sort(), ['x-a', 'x-b'])

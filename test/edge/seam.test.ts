@@ -7,9 +7,13 @@ import { MemoryEdge, type MemoryEdgeOptions } from './in-memory.ts'
 function seam(name: string, body: (edge: MemoryEdge) => Promise<void> | void, options: MemoryEdgeOptions = {}): void {
   void test(name, async () => {
     const edge = new MemoryEdge(options)
-    await body(edge)
-    await new Promise((resolve) => setImmediate(resolve))
-    await edge.close()
+    try {
+      await body(edge)
+      await new Promise((resolve) => setImmediate(resolve))
+      edge.nothingIsOpen()
+    } finally {
+      await edge.close()
+    }
   })
 }
 
@@ -138,17 +142,21 @@ seam('a failed attempt is repeated at another endpoint with all there was', (edg
   assert.equal(edge.context.table.snapshot(0).connectFailures, 1)
 })
 
-seam('the head is kept for as many attempts as are made', (edge) => {
-  const stream = edge.stream().request({ fields: [['x-a', '1']] })
-  edge.upstreams[0]!.connect().fail('EK_UPSTREAM_CLOSED')
-  edge.upstreams[1]!.connect().fail('EK_FIRST_BYTE_TIMEOUT')
-  const third = edge.upstreams[2]!.connect()
-  assert.equal(third.heads[0], edge.upstreams[0]!.heads[0])
-  third.respond({ body: 0 }, '', true)
-  third.answerEnd()
-  assert.deepEqual(stream.events, ['respond 200', 'last', 'end'])
-  assert.equal(new Set(edge.upstreams.map(({ endpoint }) => endpoint.id)).size, 3)
-}, { endpoints: 3 })
+seam(
+  'the head is kept for as many attempts as are made',
+  (edge) => {
+    const stream = edge.stream().request({ fields: [['x-a', '1']] })
+    edge.upstreams[0]!.connect().fail('EK_UPSTREAM_CLOSED')
+    edge.upstreams[1]!.connect().fail('EK_FIRST_BYTE_TIMEOUT')
+    const third = edge.upstreams[2]!.connect()
+    assert.equal(third.heads[0], edge.upstreams[0]!.heads[0])
+    third.respond({ body: 0 }, '', true)
+    third.answerEnd()
+    assert.deepEqual(stream.events, ['respond 200', 'last', 'end'])
+    assert.equal(new Set(edge.upstreams.map(({ endpoint }) => endpoint.id)).size, 3)
+  },
+  { endpoints: 3 },
+)
 
 seam('what cannot be repeated becomes an answer of ours', (edge) => {
   const stream = edge.stream().request({ method: 'POST', body: 1 }, ['x'])
@@ -164,21 +172,25 @@ seam('so it does when the request is not complete, and then the stream has to cl
   assert.deepEqual(stream.events, ['answer 502 EK_BAD_RESPONSE and close'])
 })
 
-seam('a kept connection that died is replaced by a new one to the same endpoint', (edge) => {
-  edge.stream().request({})
-  const first = edge.upstreams[0]!.connect()
-  first.respond({ body: 0 }, '', true)
-  first.answerEnd()
-  const stream = edge.stream().request({})
-  assert.equal(first.heads.length, 2, 'the connection is used again')
-  first.fail('EK_REUSED_CLOSED')
-  const second = edge.upstreams[1]!.connect()
-  assert.equal(second.endpoint, first.endpoint)
-  second.respond({ body: 0 }, '', true)
-  second.answerEnd()
-  assert.deepEqual(stream.events, ['respond 200', 'last', 'end'])
-  assert.equal(edge.counter('REPLAYS'), 1)
-}, { endpoints: 1 })
+seam(
+  'a kept connection that died is replaced by a new one to the same endpoint',
+  (edge) => {
+    edge.stream().request({})
+    const first = edge.upstreams[0]!.connect()
+    first.respond({ body: 0 }, '', true)
+    first.answerEnd()
+    const stream = edge.stream().request({})
+    assert.equal(first.heads.length, 2, 'the connection is used again')
+    first.fail('EK_REUSED_CLOSED')
+    const second = edge.upstreams[1]!.connect()
+    assert.equal(second.endpoint, first.endpoint)
+    second.respond({ body: 0 }, '', true)
+    second.answerEnd()
+    assert.deepEqual(stream.events, ['respond 200', 'last', 'end'])
+    assert.equal(edge.counter('REPLAYS'), 1)
+  },
+  { endpoints: 1 },
+)
 
 seam('an error within the answer cuts it short', (edge) => {
   const stream = edge.stream().request({})
@@ -205,20 +217,24 @@ for (const when of ['connecting', 'waiting', 'answering'] as const)
 
 seam('refusals come before any endpoint is looked for', (edge) => {
   for (const [parts, answer] of [
-    [{ method: 'CONNECT' }, 'answer 405 EK_CONNECT_METHOD'],
+    [{ method: 'CONNECT' }, 'answer 405 EK_CONNECT_METHOD and close'],
     [{ path: '/../x' }, 'answer 400 EK_BAD_PATH and close'],
     [{ path: '/a\\b' }, 'answer 400 EK_BAD_PATH and close'],
     [{ method: 'POST', body: 100_001 }, 'answer 413 EK_BODY_TOO_LARGE and close'],
-    [{ fields: [['via', '1.1 me']] }, 'answer 508 EK_LOOP'],
+    [{ fields: [['via', '1.1 me']] }, 'answer 508 EK_LOOP and close'],
     [{ method: 'OPTIONS', path: '*' }, 'answer 404 EK_NO_ROUTE'],
   ] as const)
     assert.deepEqual(edge.stream().request(parts).events, [answer])
   assert.equal(edge.upstreams.length, 0)
 })
 
-seam('no endpoint is a 503', (edge) => {
-  assert.deepEqual(edge.stream().request({}).events, ['answer 503 EK_NO_ENDPOINT'])
-}, { endpoints: 0 })
+seam(
+  'no endpoint is a 503',
+  (edge) => {
+    assert.deepEqual(edge.stream().request({}).events, ['answer 503 EK_NO_ENDPOINT'])
+  },
+  { endpoints: 0 },
+)
 
 seam('interim answers pass', (edge) => {
   const stream = edge.stream().request({})
@@ -232,7 +248,12 @@ seam('interim answers pass', (edge) => {
 })
 
 seam('a tunnel is two flows until the endpoint ends', (edge) => {
-  const stream = edge.stream().request({ fields: [['connection', 'upgrade'], ['upgrade', 'chat']] })
+  const stream = edge.stream().request({
+    fields: [
+      ['connection', 'upgrade'],
+      ['upgrade', 'chat'],
+    ],
+  })
   const upstream = edge.upstreams[0]!.connect()
   upstream.switchTo('chat')
   assert.equal(edge.counter('TUNNELS_OPEN'), 1)
@@ -291,12 +312,16 @@ seam('a hundred exchanges run at once on one connection of the client, and end i
   }
 })
 
-seam('the whole exchange has its time', async (edge) => {
-  const stream = edge.stream().request({})
-  edge.upstreams[0]!.connect()
-  const began = performance.now()
-  while (stream.events.length === 0 && performance.now() - began < 5000)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  assert.deepEqual(stream.events, ['answer 504 EK_EXCHANGE_TIMEOUT'])
-  assert.equal(edge.upstreams[0]!.isCancelled, true)
-}, { timeouts: { exchangeMs: 50 } })
+seam(
+  'the whole exchange has its time',
+  async (edge) => {
+    const stream = edge.stream().request({})
+    edge.upstreams[0]!.connect()
+    const began = performance.now()
+    while (stream.events.length === 0 && performance.now() - began < 5000)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.deepEqual(stream.events, ['answer 504 EK_EXCHANGE_TIMEOUT'])
+    assert.equal(edge.upstreams[0]!.isCancelled, true)
+  },
+  { timeouts: { exchangeMs: 50 } },
+)

@@ -297,7 +297,10 @@ describe('Timers', () => {
     timers.arm(back, 5000)
     timers.arm(back, 100)
     pass(1000)
-    assert.deepEqual([zero, removed, moved].map(({ expiries }) => expiries.length), [0, 0, 0])
+    assert.deepEqual(
+      [zero, removed, moved].map(({ expiries }) => expiries.length),
+      [0, 0, 0],
+    )
     assert.equal(back.expiries.length, 1)
     pass(5000)
     assert.equal(moved.expiries.length, 1)

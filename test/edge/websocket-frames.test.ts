@@ -18,9 +18,7 @@ const Opcode = { CONTINUATION: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 1
 
 function frame(opcode: number, size: number, options: Partial<FrameOptions> = {}): Buffer {
   const data = randomFillSync(Buffer.alloc(size))
-  return Buffer.concat(
-    Sender.frame(data, { fin: true, opcode, mask: false, readOnly: false, rsv1: false, ...options }),
-  )
+  return Buffer.concat(Sender.frame(data, { fin: true, opcode, mask: false, readOnly: false, rsv1: false, ...options }))
 }
 
 const SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 100_000]
@@ -70,7 +68,9 @@ test('split at every byte it ends between frames', () => {
 })
 
 test('all in one piece, or in pieces of any size, it comes to the same end', () => {
-  const bytes = Buffer.concat([...SIZES, 7, 200, 66_000].map((size) => frame(Opcode.BINARY, size, { mask: size % 2 === 0 })))
+  const bytes = Buffer.concat(
+    [...SIZES, 7, 200, 66_000].map((size) => frame(Opcode.BINARY, size, { mask: size % 2 === 0 })),
+  )
   for (const pieceBytes of [1, 2, 3, 13, 127, 4096, 65_536, bytes.length])
     assert.equal(boundaries(bytes, pieceBytes).at(-1), bytes.length, `${pieceBytes}`)
 })

@@ -7,7 +7,11 @@ const IPV6 = { kind: 'ip' as const, host: '::1', port: 0, ipv6Only: false }
 
 wire('an IPv6 listener and an IPv6 endpoint', async (lab) => {
   const origin = await lab.origin(answering(ok()), IPV6)
-  const edge = await lab.edge({ origins: [origin], address: { ...IPV6, ipv6Only: true }, forwarded: { standard: true } })
+  const edge = await lab.edge({
+    origins: [origin],
+    address: { ...IPV6, ipv6Only: true },
+    forwarded: { standard: true },
+  })
   assert.equal((await edge.ask(get())).text, 'ok')
   const [request] = origin.requests
   assert.equal(request?.field('x-forwarded-for'), '::1')

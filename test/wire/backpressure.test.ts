@@ -57,7 +57,11 @@ async function othersAreServed(edge: Edge): Promise<void> {
 for (const [framing, head, wrap] of [
   ['of known length', `HTTP/1.1 200 OK\r\nContent-Length: ${HUGE}\r\n\r\n`, PIECE],
   ['until the close', 'HTTP/1.1 200 OK\r\n\r\n', PIECE],
-  ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', Buffer.from(`10000\r\n${PIECE.toString()}\r\n`)],
+  [
+    'in chunks',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
+    Buffer.from(`10000\r\n${PIECE.toString()}\r\n`),
+  ],
 ] as const)
   wire(`a client that never reads an answer ${framing} holds a bounded part of it`, async (lab) => {
     const origin = await lab.origin(async (upstream) => {
@@ -100,7 +104,10 @@ wire('a client that reads late gets everything all the same', async (lab) => {
     await sleep(20)
   }
   const before = client.receivedBytes
-  await client.until(() => client.receivedBytes >= size, () => `${client.receivedBytes} of ${size}, ${before}`)
+  await client.until(
+    () => client.receivedBytes >= size,
+    () => `${client.receivedBytes} of ${size}, ${before}`,
+  )
   assert.deepEqual(edge.counted, {})
 })
 
@@ -111,7 +118,7 @@ for (const framing of ['of known length', 'in chunks'] as const)
       upstream.stopReading()
       await upstream.until(() => upstream.isClosed, 'the end').catch(() => {})
     })
-    const edge = await lab.edge({ origins: [origin], pool: { timeouts: { sendIdleMs: 2000 } } })
+    const edge = await lab.edge({ origins: [origin] })
     const before = await outsideBytes()
     const client = await edge.connect()
     if (framing === 'in chunks') {
@@ -127,7 +134,12 @@ for (const framing of ['of known length', 'in chunks'] as const)
     assert.ok(grown < 16 * MIB, `${grown} bytes more than before`)
     await othersAreServed(edge)
     assert.equal(taken(client), held, 'still waiting')
+    // Nobody reads a client that has to wait, so its end is noticed when the endpoint goes on.
     client.reset()
+    for (const upstream of origin.wires) {
+      upstream.discard()
+      upstream.startReading()
+    }
     await edge.quiet()
   })
 
@@ -216,7 +228,10 @@ wire('a client that asks and asks and never reads is not answered for ever', asy
   // It was only held back.
   client.discard()
   client.startReading()
-  await client.until(() => client.receivedBytes >= 20_000 * 3000, () => `${client.receivedBytes}`)
+  await client.until(
+    () => client.receivedBytes >= 20_000 * 3000,
+    () => `${client.receivedBytes}`,
+  )
 })
 
 wire('neither is one whose requests all fail', async (lab) => {
@@ -233,7 +248,7 @@ wire('neither is one whose requests all fail', async (lab) => {
   assert.ok(answered < 150_000, `${answered} of 200 000 answered`)
 })
 
-wire('a hundred slow clients share what the worker may hold', async (lab) => {
+wire('forty slow clients share what the worker may hold', async (lab) => {
   const origin = await lab.origin(async (upstream) => {
     await afterOthers(upstream)
     upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${HUGE}\r\n\r\n`)
@@ -241,15 +256,15 @@ wire('a hundred slow clients share what the worker may hold', async (lab) => {
   })
   const edge = await lab.edge({ origins: [origin] })
   const before = await outsideBytes()
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 40; i++) {
     const client = await edge.connect()
     client.stopReading()
     client.write(get())
   }
-  await origin.connections(100)
-  await sleep(1500)
-  // Of this process, that is also of the hundred origins: each holds the piece that it could not write.
+  await origin.connections(40)
+  await sleep(1000)
+  // Of this process, that is also of the forty origins: each holds the piece that it could not write.
   const grown = (await outsideBytes()) - before
-  assert.ok(grown < 100 * MIB, `${grown} bytes more than before`)
+  assert.ok(grown < 40 * MIB, `${grown} bytes more than before`)
   await othersAreServed(edge)
 })

@@ -79,7 +79,9 @@ function endpoint(dice: Dice): Script {
       }
       if (what === 10) upstream.write(`${answer}HTTP/1.1 200 OK\r\nX-For: poison\r\nContent-Length: 6\r\n\r\npoison`)
       else if (what === 11) {
-        upstream.write(`HTTP/1.1 200 OK\r\nX-For: ${request.target}\r\n\r\n${request.method === 'HEAD' ? '' : bodyOf(request.target)}`)
+        upstream.write(
+          `HTTP/1.1 200 OK\r\nX-For: ${request.target}\r\n\r\n${request.method === 'HEAD' ? '' : bodyOf(request.target)}`,
+        )
         return upstream.close()
       } else if (what === 12) {
         for (let at = 0; at < answer.length; at += Math.ceil(answer.length / 5)) {
@@ -169,7 +171,11 @@ async function check(client: Wire, method: string, target: string, tally: Tally)
 for (const seed of [1, 2, 3])
   wire(`seed ${seed}`, async (lab) => {
     const dice = new Dice(seed)
-    const origins = [await lab.origin(endpoint(dice)), await lab.origin(endpoint(dice)), await lab.origin(endpoint(dice))]
+    const origins = [
+      await lab.origin(endpoint(dice)),
+      await lab.origin(endpoint(dice)),
+      await lab.origin(endpoint(dice)),
+    ]
     const edge = await lab.edge({
       origins: [...origins, await lab.deadEnd()],
       timeouts: { headMs: 500, bodyIdleMs: 400, sendIdleMs: 500, keepAliveMs: 500, exchangeMs: 1500, halfCloseMs: 200 },

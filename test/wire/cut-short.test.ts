@@ -1,6 +1,6 @@
 /** An answer that its server did not finish reaches the client as unfinished, never as complete. */
 import assert from 'node:assert/strict'
-import { get, ok, sleep, wire, WireEnded } from './harness.ts'
+import { get, ok, sleep, WireEnded, wire } from './harness.ts'
 
 const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
 

@@ -9,7 +9,10 @@ wire('an error body holds status, sentence, code and id, and nothing internal', 
   const edge = await lab.edge({ origins: [dead] })
   const answer = await edge.ask(get('/secret-path?secret-query', 'Cookie: secret-cookie\r\n'))
   assert.equal(answer.startLine, 'HTTP/1.1 502 Bad Gateway')
-  assert.match(answer.text, /^502 Bad Gateway: the endpoint could not be connected to \(EK_CONNECT_FAILED\)\nrequest id: \w+\n$/)
+  assert.match(
+    answer.text,
+    /^502 Bad Gateway: the endpoint could not be connected to \(EK_CONNECT_FAILED\)\nrequest id: \w+\n$/,
+  )
   const port = dead.kind === 'ip' ? `${dead.port}` : ''
   for (const inner of ['127.0.0.1', port, 'web', 'secret', 'ECONNREFUSED', 'evenkeel', 'node'])
     assert.ok(!answer.head.includes(inner) && !answer.text.includes(inner), inner)
@@ -22,7 +25,10 @@ wire('a refusal at the door holds no more', async (lab) => {
   await eventually(() => edge.counter('CONNECTIONS_OPEN') === 1, 'one connection')
   const client = await edge.connect()
   const answer = await client.answer()
-  assert.equal(answer.text, `503 Service Unavailable: ${ERRORS.EK_TOO_MANY_CONNECTIONS.message} (EK_TOO_MANY_CONNECTIONS)\n`)
+  assert.equal(
+    answer.text,
+    `503 Service Unavailable: ${ERRORS.EK_TOO_MANY_CONNECTIONS.message} (EK_TOO_MANY_CONNECTIONS)\n`,
+  )
 })
 
 wire('an answer of the endpoint has nothing of ours in it but framing', async (lab) => {
@@ -35,7 +41,10 @@ wire('an answer of the endpoint has nothing of ours in it but framing', async (l
 wire('answers are counted by class, exchanges once', async (lab) => {
   const statuses = [200, 204, 301, 404, 500]
   const origin = await lab.origin(
-    answering((_request, index) => `HTTP/1.1 ${statuses[index]} X\r\n${statuses[index] === 204 ? '' : 'Content-Length: 0\r\n'}\r\n`),
+    answering(
+      (_request, index) =>
+        `HTTP/1.1 ${statuses[index]} X\r\n${statuses[index] === 204 ? '' : 'Content-Length: 0\r\n'}\r\n`,
+    ),
   )
   const edge = await lab.edge({ origins: [origin] })
   const client = await edge.connect()
@@ -111,6 +120,12 @@ wire('the access log tells malformed requests, aborts and errors too', async (la
   })
   const text = lines.map((line) => JSON.stringify(line))
   assert.equal(lines.length, 2)
-  assert.ok(text.some((line) => line.includes('EK_SPACE_BEFORE_COLON') && line.includes('400')), text.join('\n'))
-  assert.ok(text.some((line) => line.includes('EK_CLIENT_CLOSED') && line.includes('499') && line.includes('/left')), text.join('\n'))
+  assert.ok(
+    text.some((line) => line.includes('EK_SPACE_BEFORE_COLON') && line.includes('400')),
+    text.join('\n'),
+  )
+  assert.ok(
+    text.some((line) => line.includes('EK_CLIENT_CLOSED') && line.includes('499') && line.includes('/left')),
+    text.join('\n'),
+  )
 })

@@ -11,27 +11,21 @@
  * When the body of a test is over, clients and origins go away, and then everything that the worker counts as open has to
  * come back to zero by itself: so every test is a leak test for the kind of connection that it uses.
  */
-import type { SocketAddress } from '../../src/core/address.ts'
+
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import type { SocketAddress } from '../../src/core/address.ts'
 import { ERROR_INDEX, type ErrorCode } from '../../src/core/errors.ts'
 import { EdgeWorker } from '../../src/edge/edge-worker.ts'
 import type { Connect } from '../../src/edge/upstream-connections.ts'
 import { EndpointTable } from '../../src/memory/endpoint-table.ts'
 import { createSharedMemory } from '../../src/memory/shared-memory.ts'
 import { Counter, type CounterKey, errorCounter, WORKER_COUNTERS } from '../../src/observe/counters.ts'
-import type {
-  EndpointPlan,
-  ListenerPlan,
-  Plan,
-  PoolPlan,
-  RoutePlan,
-  WorkerEvent,
-} from '../../src/pool/plan.ts'
+import type { EndpointPlan, ListenerPlan, Plan, PoolPlan, RoutePlan, WorkerEvent } from '../../src/pool/plan.ts'
 import type { Message } from './message.ts'
 import { eventually, sleep, Wire, WireEnded } from './wire.ts'
 
@@ -101,7 +95,10 @@ export class Origin {
   }
 
   async connections(count: number): Promise<void> {
-    await eventually(() => this.wires.length >= count, () => `${count} connections, not ${this.wires.length}`)
+    await eventually(
+      () => this.wires.length >= count,
+      () => `${count} connections, not ${this.wires.length}`,
+    )
   }
 
   close(): void {

@@ -32,7 +32,11 @@ wire('with keep-alive it stays, and the answer says so', async (lab) => {
 })
 
 for (const [kind, answer, closes] of [
-  ['chunked', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['he', 'llo'], { trailers: 'X: 1\r\n' })}`, false],
+  [
+    'chunked',
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['he', 'llo'], { trailers: 'X: 1\r\n' })}`,
+    false,
+  ],
   ['close-delimited', 'HTTP/1.1 200 OK\r\n\r\nhello', true],
 ] as const)
   wire(`a ${kind} answer ends with the connection, even when it was to be kept`, async (lab) => {

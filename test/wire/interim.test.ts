@@ -5,7 +5,6 @@ import { answering, get, ok, wire } from './harness.ts'
 const EARLY_HINTS = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n'
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n'
 
-
 wire('an interim answer in one piece with the final one is passed on before it', async (lab) => {
   const origin = await lab.origin(answering(EARLY_HINTS + ok()))
   const edge = await lab.edge({ origins: [origin] })

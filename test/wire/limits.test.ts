@@ -74,19 +74,22 @@ wire('a Content-Length beyond the limit is a 413 before anything of it is read',
 })
 
 for (const isSplit of [false, true])
-  wire(`chunks beyond the limit are a 413${isSplit ? ' as they come' : ''}, and the upstream is given up`, async (lab) => {
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.request()
-    })
-    const edge = await lab.edge({ origins: [origin], limits: { bodyBytes: 10 } })
-    const client = await edge.connect()
-    const request = `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['01234', '56789', 'a', 'b'])}`
-    if (isSplit) await client.writeSlowly(request.match(/[^]{1,8}/g)!, 2)
-    else client.write(request)
-    await refused(client, edge, 413, 'EK_BODY_TOO_LARGE')
-    await edge.quiet()
-    for (const upstream of origin.wires) assert.notEqual(await upstream.ending(), 'open')
-  })
+  wire(
+    `chunks beyond the limit are a 413${isSplit ? ' as they come' : ''}, and the upstream is given up`,
+    async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+      })
+      const edge = await lab.edge({ origins: [origin], limits: { bodyBytes: 10 } })
+      const client = await edge.connect()
+      const request = `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['01234', '56789', 'a', 'b'])}`
+      if (isSplit) await client.writeSlowly(request.match(/[^]{1,8}/g)!, 2)
+      else client.write(request)
+      await refused(client, edge, 413, 'EK_BODY_TOO_LARGE')
+      await edge.quiet()
+      for (const upstream of origin.wires) assert.notEqual(await upstream.ending(), 'open')
+    },
+  )
 
 waiting('connections', () => {
   wire('over the limit of the listener get a 503, until one of the others ends', async (lab) => {

@@ -43,9 +43,21 @@ const MALFORMED: readonly (readonly [code: ErrorCode, title: string, request: st
   ['EK_BAD_CONTENT_LENGTH', 'a list of lengths', `${LINE}Content-Length: 5, 5\r\n\r\nhello`],
   ['EK_BAD_CONTENT_LENGTH', 'a length beyond all bounds', `${LINE}Content-Length: 99999999999999999999\r\n\r\n`],
   ['EK_REPEATED_CONTENT_LENGTH', 'two equal lengths', `${LINE}Content-Length: 5\r\ncontent-length: 5\r\n\r\nhello`],
-  ['EK_LENGTH_AND_CHUNKED', 'length, then chunks', `${LINE}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
-  ['EK_LENGTH_AND_CHUNKED', 'chunks, then length', `${LINE}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n`],
-  ['EK_REPEATED_TRANSFER_ENCODING', 'two codings', `${LINE}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n`],
+  [
+    'EK_LENGTH_AND_CHUNKED',
+    'length, then chunks',
+    `${LINE}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+  ],
+  [
+    'EK_LENGTH_AND_CHUNKED',
+    'chunks, then length',
+    `${LINE}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n`,
+  ],
+  [
+    'EK_REPEATED_TRANSFER_ENCODING',
+    'two codings',
+    `${LINE}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  ],
   ['EK_UNKNOWN_TRANSFER_CODING', 'an unknown coding', `${LINE}Transfer-Encoding: gzip\r\n\r\n`],
   ['EK_UNKNOWN_TRANSFER_CODING', 'chunked with another', `${LINE}Transfer-Encoding: gzip, chunked\r\n\r\n`],
   ['EK_UNKNOWN_TRANSFER_CODING', 'chunked with a parameter', `${LINE}Transfer-Encoding: chunked;q=1\r\n\r\n`],
@@ -101,7 +113,10 @@ for (const [code, title, request] of MALFORMED)
       assert.equal(answer.field('connection'), 'close')
       assert.equal(answer.field('content-type'), 'text/plain; charset=utf-8')
       const [about, id, ...more] = answer.text.split('\n')
-      assert.ok(about?.startsWith(`${ERRORS[code].status} `) && about.endsWith(`: ${ERRORS[code].message} (${code})`), about)
+      assert.ok(
+        about?.startsWith(`${ERRORS[code].status} `) && about.endsWith(`: ${ERRORS[code].message} (${code})`),
+        about,
+      )
       assert.match(id ?? '', /^request id: [0-9a-z]{12,40}$/)
       assert.deepEqual(more, [''])
       assert.notEqual(await client.ending(), 'open')

@@ -92,9 +92,8 @@ export function parseHead(head: string): Message {
   const startLine = lines.shift() ?? ''
   assert.match(startLine, /^(?:HTTP\/1\.1 [1-5]\d\d [^\r\n]*|[^ ]+ [^ ]+ HTTP\/1\.1)$/, 'a start line of HTTP/1.1')
   const fields = lines.map((line): [string, string] => {
-    const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ((?:[^\s\0-\x1f\x7f](?:[^\0-\x08\x0a-\x1f\x7f]*[^\s\0-\x1f\x7f])?)?)$/.exec(
-      line,
-    )
+    const match =
+      /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ((?:[^\s\0-\x1f\x7f](?:[^\0-\x08\x0a-\x1f\x7f]*[^\s\0-\x1f\x7f])?)?)$/.exec(line)
     assert.ok(match, `a field line in its normal form, not ${JSON.stringify(line)}`)
     return [match[1]!, match[2]!]
   })

@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict'
 import { answering, get, ok, post, wire } from './harness.ts'
 
-const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PATCH', 'PROPFIND', 'get', "M-SEARCH!#$%&'*+.^_`|~"]
+const METHODS = [
+  'GET',
+  'POST',
+  'PUT',
+  'DELETE',
+  'OPTIONS',
+  'TRACE',
+  'PATCH',
+  'PROPFIND',
+  'get',
+  "M-SEARCH!#$%&'*+.^_`|~",
+]
 
 for (const method of METHODS)
   wire(`${method} passes, with and without a body`, async (lab) => {
@@ -39,7 +50,9 @@ wire('an answer to HEAD has the length and no body, and the connection goes on',
 
 wire('an answer to HEAD may announce chunks, of which none come', async (lab) => {
   const origin = await lab.origin(
-    answering((request) => (request.method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n' : ok())),
+    answering((request) =>
+      request.method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n' : ok(),
+    ),
   )
   const edge = await lab.edge({ origins: [origin] })
   const client = await edge.connect()
@@ -149,12 +162,16 @@ wire('empty lines before a request are skipped', async (lab) => {
   )
 })
 
-wire('CONNECT is refused', async (lab) => {
+wire('CONNECT is refused, and what was to go through it is not read as requests', async (lab) => {
   const origin = await lab.origin()
   const edge = await lab.edge({ origins: [origin] })
-  const answer = await edge.ask('CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n', 'GET')
+  const client = await edge.connect()
+  client.write(`CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n${get()}`)
+  const answer = await client.answer()
   assert.equal(answer.status, 405)
   assert.match(answer.text, /EK_CONNECT_METHOD/)
+  assert.equal(answer.field('connection'), 'close')
+  assert.equal(await client.rest(), '')
   assert.equal(origin.wires.length, 0)
   assert.deepEqual(edge.counted, { EK_CONNECT_METHOD: 1 })
 })

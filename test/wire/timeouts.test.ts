@@ -1,7 +1,7 @@
 /** Every timeout: its own error, status and counter, never early, and nothing stays open behind it. */
 import assert from 'node:assert/strict'
-import { Worker } from 'node:worker_threads'
 import * as net from 'node:net'
+import { Worker } from 'node:worker_threads'
 import type { SocketAddress } from '../../src/core/address.ts'
 import { answering, chunked, type Edge, get, type Lab, ok, post, sleep, type Wire, waiting, wire } from './harness.ts'
 
@@ -30,142 +30,6 @@ function silent(lab: Lab): ReturnType<Lab['origin']> {
     await upstream.ending()
   })
 }
-
-waiting('the head of a request', () => {
-  for (const headMs of [SHORT_MS, COARSE_MS])
-    wire(`that stops coming is a 408 after ${headMs} ms`, async (lab) => {
-      const edge = await lab.edge({ timeouts: { headMs } })
-      const client = await edge.connect()
-      client.write('GET / HTTP/1.1\r\nHost')
-      await answerAfter(client, headMs, 'EK_HEAD_TIMEOUT', 408)
-      assert.equal(await client.ending(), 'fin')
-      only(edge, 'EK_HEAD_TIMEOUT')
-    })
-
-  wire('that comes in drops is a 408 all the same', async (lab) => {
-    const edge = await lab.edge({ timeouts: { headMs: 300 } })
-    const client = await edge.connect()
-    const drip = client.writeSlowly(`GET /${'x'.repeat(100)}`, 20)
-    await answerAfter(client, 200, 'EK_HEAD_TIMEOUT', 408)
-    only(edge, 'EK_HEAD_TIMEOUT')
-    await drip
-  })
-
-  wire('has its time from its first byte, not from the connection', async (lab) => {
-    const origin = await lab.origin()
-    const edge = await lab.edge({ origins: [origin], timeouts: { headMs: 400 } })
-    const client = await edge.connect()
-    await sleep(250)
-    await client.writeSlowly(['GET / HTTP/1.1\r\n', 'Host: a\r\n\r\n'], 250)
-    assert.equal((await client.answer()).status, 200)
-  })
-
-  wire('has its time anew for the next request', async (lab) => {
-    const origin = await lab.origin()
-    const edge = await lab.edge({ origins: [origin], timeouts: { headMs: 200 } })
-    const client = await edge.connect()
-    client.write(get())
-    await client.answer()
-    await sleep(300)
-    client.write('GET /')
-    await answerAfter(client, 200, 'EK_HEAD_TIMEOUT', 408)
-    only(edge, 'EK_HEAD_TIMEOUT')
-  })
-})
-
-waiting('a connection without a request', () => {
-  wire('closes silently after the time for a head', async (lab) => {
-    const edge = await lab.edge({ timeouts: { headMs: SHORT_MS } })
-    const client = await edge.connect()
-    assert.equal(await client.rest(), '')
-    assert.equal(client.ended, 'fin')
-    assert.deepEqual(edge.counted, {})
-  })
-
-  wire('of which only empty lines come closes as well', async (lab) => {
-    const edge = await lab.edge({ timeouts: { headMs: SHORT_MS } })
-    const client = await edge.connect()
-    const drip = client.writeSlowly('\r\n'.repeat(10), 20)
-    assert.notEqual(await client.ending(), 'open')
-    await drip
-  })
-
-  for (const keepAliveMs of [SHORT_MS, COARSE_MS])
-    wire(`that had one closes silently after ${keepAliveMs} ms`, async (lab) => {
-      const origin = await lab.origin()
-      const edge = await lab.edge({ origins: [origin], timeouts: { keepAliveMs } })
-      const client = await edge.connect()
-      client.write(get())
-      await client.answer()
-      const began = performance.now()
-      assert.equal(await client.rest(), '')
-      assert.equal(client.ended, 'fin')
-      assert.ok(performance.now() - began >= keepAliveMs - 300)
-      assert.deepEqual(edge.counted, {})
-    })
-})
-
-waiting('the body of a request', () => {
-  for (const [framing, start] of [
-    ['of known length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf'],
-    ['in chunks', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
-    ['of which nothing comes', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n'],
-    ['behind an expectation', 'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n'],
-  ] as const)
-    wire(`${framing} that stops coming is a 408`, async (lab) => {
-      const origin = await silent(lab)
-      const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: SHORT_MS } })
-      const client = await edge.connect()
-      client.write(start)
-      await answerAfter(client, SHORT_MS, 'EK_BODY_TIMEOUT', 408)
-      assert.equal(await client.ending(), 'fin')
-      assert.notEqual(await origin.wires[0]!.ending(), 'open')
-      only(edge, 'EK_BODY_TIMEOUT')
-      assert.equal(edge.table.snapshot(0).failures, 0, 'which is not the fault of the endpoint')
-    })
-
-  wire('that keeps coming has all the time it needs', async (lab) => {
-    const origin = await lab.origin()
-    const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: 200 } })
-    const client = await edge.connect()
-    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
-    await client.writeSlowly('0123456789', 50)
-    assert.equal((await client.answer()).status, 200)
-  })
-
-  wire('does not run out of time while the endpoint does not take it', async (lab) => {
-    const size = 24 * 1024 * 1024
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.requestHead()
-      upstream.stopReading()
-      await sleep(600)
-      upstream.discard()
-      upstream.startReading()
-      await upstream.until(() => upstream.receivedBytes > size, 'the body')
-      upstream.write(ok())
-      await upstream.ending()
-    })
-    const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: 200 } })
-    const client = await edge.connect()
-    client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`)
-    await client.pour(Buffer.alloc(65_536), size)
-    assert.equal((await client.answer()).status, 200)
-  })
-
-  wire('that stops while the answer already runs cuts the answer short', async (lab) => {
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.requestHead()
-      upstream.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
-      await upstream.ending()
-    })
-    const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: SHORT_MS } })
-    const client = await edge.connect()
-    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
-    await client.answerHead()
-    assert.equal(await client.rest(), 'half')
-    only(edge, 'EK_BODY_TIMEOUT')
-  })
-})
 
 /** An address whose queue of connections is full: to connect there takes for ever. */
 async function blackHole(lab: Lab): Promise<{ address: SocketAddress; free: () => Promise<void> }> {
@@ -204,264 +68,406 @@ async function blackHole(lab: Lab): Promise<{ address: SocketAddress; free: () =
   }
 }
 
-waiting('an endpoint', () => {
-  wire('that cannot be reached is a 504, and passed over where there is another', async (lab) => {
-    const { address, free } = await blackHole(lab)
-    const origin = await lab.origin()
-    const pool = { timeouts: { connectMs: SHORT_MS } }
-    const alone = await lab.edge({ origins: [address], pool })
-    const client = await alone.connect()
-    client.write(post('x'))
-    await answerAfter(client, SHORT_MS, 'EK_CONNECT_TIMEOUT', 504)
-    only(alone, 'EK_CONNECT_TIMEOUT')
-    assert.equal(alone.table.snapshot(0).connectFailures, 1)
-    const edge = await lab.edge({ origins: [address, origin], pool })
-    assert.equal((await edge.ask(post('x'))).status, 200)
-    assert.equal(edge.counter('RETRIES'), 1)
-    await free()
-  })
+waiting('timeouts', () => {
+  waiting('the head of a request', () => {
+    for (const headMs of [SHORT_MS, COARSE_MS])
+      wire(`that stops coming is a 408 after ${headMs} ms`, async (lab) => {
+        const edge = await lab.edge({ timeouts: { headMs } })
+        const client = await edge.connect()
+        client.write('GET / HTTP/1.1\r\nHost')
+        await answerAfter(client, headMs, 'EK_HEAD_TIMEOUT', 408)
+        assert.equal(await client.ending(), 'fin')
+        only(edge, 'EK_HEAD_TIMEOUT')
+      })
 
-  wire('that a client has no patience for is given up', async (lab) => {
-    const { address, free } = await blackHole(lab)
-    const edge = await lab.edge({ origins: [address] })
-    const client = await edge.connect()
-    client.write(get())
-    await sleep(50)
-    assert.equal(edge.counter('UPSTREAM_CONNECTIONS_OPEN'), 1)
-    client.reset()
-    await edge.zero()
-    await free()
-  })
-
-  for (const firstByteMs of [SHORT_MS, COARSE_MS])
-    wire(`that does not begin to answer is a 504 after ${firstByteMs} ms`, async (lab) => {
-      const origin = await silent(lab)
-      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs } } })
+    wire('that comes in drops is a 408 all the same', async (lab) => {
+      const edge = await lab.edge({ timeouts: { headMs: 300 } })
       const client = await edge.connect()
-      client.write(post('x'))
-      await answerAfter(client, firstByteMs, 'EK_FIRST_BYTE_TIMEOUT', 504)
-      only(edge, 'EK_FIRST_BYTE_TIMEOUT')
-      assert.notEqual(await origin.wires[0]!.ending(), 'open')
-      assert.equal(edge.table.snapshot(0).failures, 1)
-      client.write(get())
-      await client.answer()
+      const drip = client.writeSlowly(`GET /${'x'.repeat(100)}`, 20)
+      await answerAfter(client, 200, 'EK_HEAD_TIMEOUT', 408)
+      only(edge, 'EK_HEAD_TIMEOUT')
+      await drip
     })
 
-  wire('that does not begin to answer a GET has another one asked', async (lab) => {
-    const [first, second] = [await silent(lab), await lab.origin()]
-    const edge = await lab.edge({ origins: [first, second], pool: { timeouts: { firstByteMs: SHORT_MS } } })
-    assert.equal((await edge.ask(get())).status, 200)
-    assert.deepEqual(edge.counted, {})
+    wire('has its time from its first byte, not from the connection', async (lab) => {
+      const origin = await lab.origin()
+      const edge = await lab.edge({ origins: [origin], timeouts: { headMs: 400 } })
+      const client = await edge.connect()
+      await sleep(250)
+      await client.writeSlowly(['GET / HTTP/1.1\r\n', 'Host: a\r\n\r\n'], 250)
+      assert.equal((await client.answer()).status, 200)
+    })
+
+    wire('has its time anew for the next request', async (lab) => {
+      const origin = await lab.origin()
+      const edge = await lab.edge({ origins: [origin], timeouts: { headMs: 200 } })
+      const client = await edge.connect()
+      client.write(get())
+      await client.answer()
+      await sleep(300)
+      client.write('GET /')
+      await answerAfter(client, 200, 'EK_HEAD_TIMEOUT', 408)
+      only(edge, 'EK_HEAD_TIMEOUT')
+    })
   })
 
-  wire('that drips the head of its answer, or sends interim ones for ever, has no more time', async (lab) => {
-    for (const drop of ['H', 'HTTP/1.1 102 Wait\r\n\r\n']) {
+  waiting('a connection without a request', () => {
+    wire('closes silently after the time for a head', async (lab) => {
+      const edge = await lab.edge({ timeouts: { headMs: SHORT_MS } })
+      const client = await edge.connect()
+      assert.equal(await client.rest(), '')
+      assert.equal(client.ended, 'fin')
+      assert.deepEqual(edge.counted, {})
+    })
+
+    wire('of which only empty lines come closes as well', async (lab) => {
+      const edge = await lab.edge({ timeouts: { headMs: SHORT_MS } })
+      const client = await edge.connect()
+      const drip = client.writeSlowly('\r\n'.repeat(10), 20)
+      assert.notEqual(await client.ending(), 'open')
+      await drip
+    })
+
+    for (const keepAliveMs of [SHORT_MS, COARSE_MS])
+      wire(`that had one closes silently after ${keepAliveMs} ms`, async (lab) => {
+        const origin = await lab.origin()
+        const edge = await lab.edge({ origins: [origin], timeouts: { keepAliveMs } })
+        const client = await edge.connect()
+        client.write(get())
+        await client.answer()
+        const began = performance.now()
+        assert.equal(await client.rest(), '')
+        assert.equal(client.ended, 'fin')
+        assert.ok(performance.now() - began >= keepAliveMs - 300)
+        assert.deepEqual(edge.counted, {})
+      })
+  })
+
+  waiting('the body of a request', () => {
+    for (const [framing, start] of [
+      ['of known length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf'],
+      ['in chunks', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
+      ['of which nothing comes', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n'],
+      ['behind an expectation', 'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n'],
+    ] as const)
+      wire(`${framing} that stops coming is a 408`, async (lab) => {
+        const origin = await silent(lab)
+        const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: SHORT_MS } })
+        const client = await edge.connect()
+        client.write(start)
+        await answerAfter(client, SHORT_MS, 'EK_BODY_TIMEOUT', 408)
+        assert.equal(await client.ending(), 'fin')
+        assert.notEqual(await origin.wires[0]!.ending(), 'open')
+        only(edge, 'EK_BODY_TIMEOUT')
+        assert.equal(edge.table.snapshot(0).failures, 0, 'which is not the fault of the endpoint')
+      })
+
+    wire('that keeps coming has all the time it needs', async (lab) => {
+      const origin = await lab.origin()
+      const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: 200 } })
+      const client = await edge.connect()
+      client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
+      await client.writeSlowly('0123456789', 50)
+      assert.equal((await client.answer()).status, 200)
+    })
+
+    wire('does not run out of time while the endpoint does not take it', async (lab) => {
+      const size = 24 * 1024 * 1024
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.requestHead()
+        upstream.stopReading()
+        await sleep(600)
+        upstream.discard()
+        upstream.startReading()
+        await upstream.until(() => upstream.receivedBytes > size, 'the body')
+        upstream.write(ok())
+        await upstream.ending()
+      })
+      const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: 200 } })
+      const client = await edge.connect()
+      client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`)
+      await client.pour(Buffer.alloc(65_536), size)
+      assert.equal((await client.answer()).status, 200)
+    })
+
+    wire('that stops while the answer already runs cuts the answer short', async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.requestHead()
+        upstream.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
+        await upstream.ending()
+      })
+      const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: SHORT_MS } })
+      const client = await edge.connect()
+      client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
+      await client.answerHead()
+      assert.equal(await client.rest(), 'half')
+      only(edge, 'EK_BODY_TIMEOUT')
+    })
+  })
+
+  waiting('an endpoint', () => {
+    wire('that cannot be reached is a 504, and passed over where there is another', async (lab) => {
+      const { address, free } = await blackHole(lab)
+      const origin = await lab.origin()
+      const pool = { timeouts: { connectMs: SHORT_MS } }
+      const alone = await lab.edge({ origins: [address], pool })
+      const client = await alone.connect()
+      client.write(post('x'))
+      await answerAfter(client, SHORT_MS, 'EK_CONNECT_TIMEOUT', 504)
+      only(alone, 'EK_CONNECT_TIMEOUT')
+      assert.equal(alone.table.snapshot(0).connectFailures, 1)
+      const edge = await lab.edge({ origins: [address, origin], pool })
+      assert.equal((await edge.ask(post('x'))).status, 200)
+      assert.equal(edge.counter('RETRIES'), 1)
+      await free()
+    })
+
+    wire('that a client has no patience for is given up', async (lab) => {
+      const { address, free } = await blackHole(lab)
+      const edge = await lab.edge({ origins: [address] })
+      const client = await edge.connect()
+      client.write(get())
+      await sleep(50)
+      assert.equal(edge.counter('UPSTREAM_CONNECTIONS_OPEN'), 1)
+      client.reset()
+      await edge.zero()
+      await free()
+    })
+
+    for (const firstByteMs of [SHORT_MS, COARSE_MS])
+      wire(`that does not begin to answer is a 504 after ${firstByteMs} ms`, async (lab) => {
+        const origin = await silent(lab)
+        const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs } } })
+        const client = await edge.connect()
+        client.write(post('x'))
+        await answerAfter(client, firstByteMs, 'EK_FIRST_BYTE_TIMEOUT', 504)
+        only(edge, 'EK_FIRST_BYTE_TIMEOUT')
+        assert.notEqual(await origin.wires[0]!.ending(), 'open')
+        assert.equal(edge.table.snapshot(0).failures, 1)
+        client.write(get())
+        await client.answer()
+      })
+
+    wire('that does not begin to answer a GET has another one asked', async (lab) => {
+      const [first, second] = [await silent(lab), await lab.origin()]
+      const edge = await lab.edge({ origins: [first, second], pool: { timeouts: { firstByteMs: SHORT_MS } } })
+      assert.equal((await edge.ask(get())).status, 200)
+      assert.deepEqual(edge.counted, {})
+    })
+
+    wire('that drips the head of its answer, or sends interim ones for ever, has no more time', async (lab) => {
+      for (const drop of ['H', 'HTTP/1.1 102 Wait\r\n\r\n']) {
+        const origin = await lab.origin(async (upstream) => {
+          await upstream.request()
+          for (let i = 0; i < 200 && upstream.ended === 'open'; i++) {
+            upstream.write(drop === 'H' ? ok('', `X-${'y'.repeat(300)}: 1\r\n`)[i]! : drop)
+            await sleep(20)
+          }
+        })
+        const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 250 } } })
+        const client = await edge.connect()
+        client.write(post('x'))
+        let answer = await client.answer()
+        while (answer.status < 200) answer = await client.answer()
+        assert.equal(answer.status, 504)
+        only(edge, 'EK_FIRST_BYTE_TIMEOUT')
+      }
+    })
+
+    wire('has its time for the first byte from the end of the request', async (lab) => {
+      const origin = await lab.origin()
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 200 } } })
+      const client = await edge.connect()
+      client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
+      await client.writeSlowly('0123456789', 50)
+      assert.equal((await client.answer()).status, 200)
+    })
+
+    for (const [framing, start] of [
+      ['of known length', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'],
+      ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
+      ['until the close', 'HTTP/1.1 200 OK\r\n\r\nhalf'],
+    ] as const)
+      wire(`that stops in the middle of an answer ${framing} has it cut short`, async (lab) => {
+        const origin = await lab.origin(async (upstream) => {
+          await upstream.request()
+          upstream.write(start)
+          await upstream.ending()
+        })
+        const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: SHORT_MS } } })
+        const client = await edge.connect()
+        client.write(get())
+        const head = await client.answerHead()
+        await assert.rejects(client.body(head))
+        only(edge, 'EK_RESPONSE_TIMEOUT')
+        assert.notEqual(await origin.wires[0]!.ending(), 'open')
+      })
+
+    wire('that keeps answering has all the time it needs', async (lab) => {
       const origin = await lab.origin(async (upstream) => {
         await upstream.request()
-        for (let i = 0; i < 200 && upstream.ended === 'open'; i++) {
-          upstream.write(drop === 'H' ? ok('', `X-${'y'.repeat(300)}: 1\r\n`)[i]! : drop)
+        upstream.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n')
+        await upstream.writeSlowly('0123456789', 50)
+        await upstream.ending()
+      })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: 200 } } })
+      assert.equal((await edge.ask(get())).text, '0123456789')
+    })
+
+    wire('does not run out of time while the client does not take its answer', async (lab) => {
+      const size = 24 * 1024 * 1024
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+        upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
+        await upstream.pour(Buffer.alloc(65_536), size)
+        await upstream.ending()
+      })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: 200 } } })
+      const client = await edge.connect()
+      client.write(get())
+      await client.answerHead()
+      client.stopReading()
+      await sleep(700)
+      client.discard()
+      client.startReading()
+      await client.until(() => client.receivedBytes >= size, 'everything')
+      assert.deepEqual(edge.counted, {})
+    })
+
+    wire('that stops reading the request is a 504', async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.requestHead()
+        upstream.stopReading()
+      })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { sendIdleMs: SHORT_MS } } })
+      const client = await edge.connect()
+      const size = 100 * 1024 * 1024
+      client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`)
+      const poured = client.pour(Buffer.alloc(65_536), size)
+      const answer = await client.answer()
+      assert.equal(answer.status, 504)
+      assert.match(answer.text, /EK_SEND_STALLED/)
+      only(edge, 'EK_SEND_STALLED')
+      client.close()
+      await poured
+      origin.close()
+    })
+  })
+
+  waiting('a client', () => {
+    wire('that stops reading its answer loses the connection', async (lab) => {
+      const size = 100 * 1024 * 1024
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+        upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
+        await upstream.pour(Buffer.alloc(65_536), size)
+      })
+      const edge = await lab.edge({ origins: [origin], timeouts: { sendIdleMs: SHORT_MS } })
+      const client = await edge.connect()
+      client.write(get())
+      await client.answerHead()
+      client.stopReading()
+      await edge.quiet()
+      only(edge, 'EK_SEND_TIMEOUT')
+      assert.notEqual(await origin.wires[0]!.ending(), 'open')
+      assert.equal(edge.table.snapshot(0).failures, 0, 'which is not the fault of the endpoint')
+    })
+
+    wire('that pauses behind a complete answer gets the rest of it, however the connection is to end', async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        const request = await upstream.request()
+        const size = Number(request.target.slice(1))
+        upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
+        await upstream.pour(Buffer.alloc(65_536), size)
+        await upstream.ending()
+      })
+      const edge = await lab.edge({ origins: [origin] })
+      // How much goes out until everything between here and the client is full?
+      const probe = await edge.connect()
+      probe.stopReading()
+      probe.write(get('/100000000'))
+      await sleep(500)
+      const size = edge.counter('BYTES_SENT') - 20_000
+      probe.reset()
+      // So the last of this one waits in the edge when its answer is complete.
+      const client = await edge.connect()
+      client.stopReading()
+      client.write(get(`/${size}`, 'Connection: close\r\n'))
+      // Longer than a closing connection is borne when there is nothing left to send.
+      await sleep(3000)
+      assert.equal(edge.counter('EXCHANGES_OPEN'), 0, 'the answer is complete')
+      client.discard()
+      client.startReading()
+      await client.ending()
+      assert.ok(client.receivedBytes >= size, `${client.receivedBytes} of ${size}`)
+    })
+
+    wire('that does not close behind our own close is closed', async (lab) => {
+      const origin = await lab.origin()
+      const edge = await lab.edge({ origins: [origin] })
+      const client = await edge.connect()
+      client.write('GET / HTTP/1.1\r\nHost : a\r\n\r\n')
+      await client.answer()
+      assert.equal(await client.ending(), 'fin')
+      await edge.quiet()
+    })
+  })
+
+  waiting('an exchange', () => {
+    wire('as a whole has its time: before the answer a 504', async (lab) => {
+      const origin = await silent(lab)
+      const edge = await lab.edge({ origins: [origin], timeouts: { exchangeMs: SHORT_MS } })
+      const client = await edge.connect()
+      client.write(get())
+      await answerAfter(client, SHORT_MS, 'EK_EXCHANGE_TIMEOUT', 504)
+      only(edge, 'EK_EXCHANGE_TIMEOUT')
+      assert.notEqual(await origin.wires[0]!.ending(), 'open')
+    })
+
+    wire('within the answer it is cut short', async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+        upstream.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+        for (let i = 0; i < 100 && upstream.ended === 'open'; i++) {
+          upstream.write('1\r\n.\r\n')
           await sleep(20)
         }
       })
-      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 250 } } })
-      const client = await edge.connect()
-      client.write(post('x'))
-      let answer = await client.answer()
-      while (answer.status < 200) answer = await client.answer()
-      assert.equal(answer.status, 504)
-      only(edge, 'EK_FIRST_BYTE_TIMEOUT')
-    }
-  })
-
-  wire('has its time for the first byte from the end of the request', async (lab) => {
-    const origin = await lab.origin()
-    const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 200 } } })
-    const client = await edge.connect()
-    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
-    await client.writeSlowly('0123456789', 50)
-    assert.equal((await client.answer()).status, 200)
-  })
-
-  for (const [framing, start] of [
-    ['of known length', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'],
-    ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
-    ['until the close', 'HTTP/1.1 200 OK\r\n\r\nhalf'],
-  ] as const)
-    wire(`that stops in the middle of an answer ${framing} has it cut short`, async (lab) => {
-      const origin = await lab.origin(async (upstream) => {
-        await upstream.request()
-        upstream.write(start)
-        await upstream.ending()
-      })
-      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: SHORT_MS } } })
+      const edge = await lab.edge({ origins: [origin], timeouts: { exchangeMs: 300 } })
       const client = await edge.connect()
       client.write(get())
       const head = await client.answerHead()
       await assert.rejects(client.body(head))
-      only(edge, 'EK_RESPONSE_TIMEOUT')
-      assert.notEqual(await origin.wires[0]!.ending(), 'open')
+      only(edge, 'EK_EXCHANGE_TIMEOUT')
     })
 
-  wire('that keeps answering has all the time it needs', async (lab) => {
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.request()
-      upstream.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n')
-      await upstream.writeSlowly('0123456789', 50)
-      await upstream.ending()
+    wire('ends in time also while its body still comes', async (lab) => {
+      const origin = await silent(lab)
+      const edge = await lab.edge({ origins: [origin], timeouts: { exchangeMs: 300 } })
+      const client = await edge.connect()
+      client.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
+      const drip = client.writeSlowly(new Array<string>(30).fill('1\r\n.\r\n'), 20)
+      await answerAfter(client, 250, 'EK_EXCHANGE_TIMEOUT', 504)
+      await drip
     })
-    const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: 200 } } })
-    assert.equal((await edge.ask(get())).text, '0123456789')
-  })
 
-  wire('does not run out of time while the client does not take its answer', async (lab) => {
-    const size = 24 * 1024 * 1024
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.request()
-      upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
-      await upstream.pour(Buffer.alloc(65_536), size)
-      await upstream.ending()
-    })
-    const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: 200 } } })
-    const client = await edge.connect()
-    client.write(get())
-    await client.answerHead()
-    client.stopReading()
-    await sleep(700)
-    client.discard()
-    client.startReading()
-    await client.until(() => client.receivedBytes >= size, 'everything')
-    assert.deepEqual(edge.counted, {})
-  })
-
-  wire('that stops reading the request is a 504', async (lab) => {
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.requestHead()
-      upstream.stopReading()
-    })
-    const edge = await lab.edge({ origins: [origin], pool: { timeouts: { sendIdleMs: SHORT_MS } } })
-    const client = await edge.connect()
-    const size = 100 * 1024 * 1024
-    client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`)
-    const poured = client.pour(Buffer.alloc(65_536), size)
-    const answer = await client.answer()
-    assert.equal(answer.status, 504)
-    assert.match(answer.text, /EK_SEND_STALLED/)
-    only(edge, 'EK_SEND_STALLED')
-    client.close()
-    await poured
-    origin.close()
-  })
-})
-
-waiting('a client', () => {
-  wire('that stops reading its answer loses the connection', async (lab) => {
-    const size = 100 * 1024 * 1024
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.request()
-      upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
-      await upstream.pour(Buffer.alloc(65_536), size)
-    })
-    const edge = await lab.edge({ origins: [origin], timeouts: { sendIdleMs: SHORT_MS } })
-    const client = await edge.connect()
-    client.write(get())
-    await client.answerHead()
-    client.stopReading()
-    await edge.quiet()
-    only(edge, 'EK_SEND_TIMEOUT')
-    assert.notEqual(await origin.wires[0]!.ending(), 'open')
-    assert.equal(edge.table.snapshot(0).failures, 0, 'which is not the fault of the endpoint')
-  })
-
-  wire('that pauses behind a complete answer gets the rest of it, however the connection is to end', async (lab) => {
-    const origin = await lab.origin(async (upstream) => {
-      const request = await upstream.request()
-      const size = Number(request.target.slice(1))
-      upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
-      await upstream.pour(Buffer.alloc(65_536), size)
-      await upstream.ending()
-    })
-    const edge = await lab.edge({ origins: [origin] })
-    // How much goes out until everything between here and the client is full?
-    const probe = await edge.connect()
-    probe.stopReading()
-    probe.write(get('/100000000'))
-    await sleep(500)
-    const size = edge.counter('BYTES_SENT') - 20_000
-    probe.reset()
-    // So the last of this one waits in the edge when its answer is complete.
-    const client = await edge.connect()
-    client.stopReading()
-    client.write(get(`/${size}`, 'Connection: close\r\n'))
-    // Longer than a closing connection is borne when there is nothing left to send.
-    await sleep(3000)
-    assert.equal(edge.counter('EXCHANGES_OPEN'), 0, 'the answer is complete')
-    client.discard()
-    client.startReading()
-    await client.ending()
-    assert.ok(client.receivedBytes >= size, `${client.receivedBytes} of ${size}`)
-  })
-
-  wire('that does not close behind our own close is closed', async (lab) => {
-    const origin = await lab.origin()
-    const edge = await lab.edge({ origins: [origin] })
-    const client = await edge.connect()
-    client.write('GET / HTTP/1.1\r\nHost : a\r\n\r\n')
-    await client.answer()
-    assert.equal(await client.ending(), 'fin')
-    await edge.quiet()
-  })
-})
-
-waiting('an exchange', () => {
-  wire('as a whole has its time: before the answer a 504', async (lab) => {
-    const origin = await silent(lab)
-    const edge = await lab.edge({ origins: [origin], timeouts: { exchangeMs: SHORT_MS } })
-    const client = await edge.connect()
-    client.write(get())
-    await answerAfter(client, SHORT_MS, 'EK_EXCHANGE_TIMEOUT', 504)
-    only(edge, 'EK_EXCHANGE_TIMEOUT')
-    assert.notEqual(await origin.wires[0]!.ending(), 'open')
-  })
-
-  wire('within the answer it is cut short', async (lab) => {
-    const origin = await lab.origin(async (upstream) => {
-      await upstream.request()
-      upstream.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
-      for (let i = 0; i < 100 && upstream.ended === 'open'; i++) {
-        upstream.write('1\r\n.\r\n')
-        await sleep(20)
+    wire('that is short has nothing to fear from any of them', async (lab) => {
+      const timeouts = { headMs: 300, bodyIdleMs: 300, sendIdleMs: 300, exchangeMs: 300, keepAliveMs: 300 }
+      const pool = { timeouts: { connectMs: 300, firstByteMs: 300, responseIdleMs: 300, sendIdleMs: 300 } }
+      const origin = await lab.origin(answering(ok()))
+      const edge = await lab.edge({ origins: [origin], timeouts, pool })
+      const client = await edge.connect()
+      // Longer than any of them in total, each request well within.
+      for (let i = 0; i < 12; i++) {
+        client.write(
+          i % 2 === 0
+            ? post('body')
+            : `PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['x'])}`,
+        )
+        assert.equal((await client.answer()).status, 200)
+        await sleep(50)
       }
+      assert.deepEqual(edge.counted, {})
     })
-    const edge = await lab.edge({ origins: [origin], timeouts: { exchangeMs: 300 } })
-    const client = await edge.connect()
-    client.write(get())
-    const head = await client.answerHead()
-    await assert.rejects(client.body(head))
-    only(edge, 'EK_EXCHANGE_TIMEOUT')
-  })
-
-  wire('ends in time also while its body still comes', async (lab) => {
-    const origin = await silent(lab)
-    const edge = await lab.edge({ origins: [origin], timeouts: { exchangeMs: 300 } })
-    const client = await edge.connect()
-    client.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
-    const drip = client.writeSlowly(new Array<string>(30).fill('1\r\n.\r\n'), 20)
-    await answerAfter(client, 250, 'EK_EXCHANGE_TIMEOUT', 504)
-    await drip
-  })
-
-  wire('that is short has nothing to fear from any of them', async (lab) => {
-    const timeouts = { headMs: 300, bodyIdleMs: 300, sendIdleMs: 300, exchangeMs: 300, keepAliveMs: 300 }
-    const pool = { timeouts: { connectMs: 300, firstByteMs: 300, responseIdleMs: 300, sendIdleMs: 300 } }
-    const origin = await lab.origin(answering(ok()))
-    const edge = await lab.edge({ origins: [origin], timeouts, pool })
-    const client = await edge.connect()
-    // Longer than any of them in total, each request well within.
-    for (let i = 0; i < 12; i++) {
-      client.write(i % 2 === 0 ? post('body') : `PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['x'])}`)
-      assert.equal((await client.answer()).status, 200)
-      await sleep(50)
-    }
-    assert.deepEqual(edge.counted, {})
   })
 })

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import * as net from 'node:net'
-import { type BodyKind, Message, parseHead } from './message.ts'
+import { type BodyKind, type Message, parseHead } from './message.ts'
 
 /** Generous: it is there so that a hang becomes a message, not to judge speed. */
 export const PATIENCE_MS = 10_000
