@@ -20,6 +20,8 @@ const SECOND_WEB_SOCKETS = 10
 /** Upstream connections are idle for at most this long, so that they are gone when counts are read. */
 const KEEP_ALIVE_MS = 1000
 const APPLIED_WITHIN_MS = 900
+/** An idle connection of a removed listener may bring one more request for half a second. */
+const CLOSED_WITHIN_MS = 2000
 const SHOWN_WITHIN_MS = 500
 const SETTLE_MS = 10_000
 const BROKEN_EVERY = 7
@@ -279,7 +281,7 @@ class Storm {
     const accepts = await canConnect(this.#stage.ports.second)
     this.#notes.check(!accepts, 'the second listener was removed and still accepts')
     const idle = load.connections.filter(({ busy }) => busy === null)
-    while (idle.some(({ closedAt }) => closedAt === 0) && performance.now() - since < APPLIED_WITHIN_MS) await sleep(5)
+    while (idle.some(({ closedAt }) => closedAt === 0) && performance.now() - since < CLOSED_WITHIN_MS) await sleep(5)
     const open = idle.filter(({ closedAt }) => closedAt === 0).length
     this.#notes.check(open === 0, `${open} idle connections of the second listener stayed open after it was removed`)
     this.#secondClosed.push(Math.max(0, ...idle.map(({ closedAt }) => closedAt - since)))

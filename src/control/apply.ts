@@ -13,7 +13,7 @@
 import type { Problem } from '../config/problem.ts'
 import type { Settings } from '../config/schema.ts'
 import { formatAddress } from '../core/address.ts'
-import type { EndpointTable } from '../memory/endpoint-table.ts'
+import { type EndpointTable, Fitness } from '../memory/endpoint-table.ts'
 import type { CheckedEndpoint, HealthChecks } from '../pool/health-checks.ts'
 import type { EndpointPlan, ListenerPlan, Plan, PoolDelta, PoolPlan } from '../pool/plan.ts'
 import type { EndpointState } from '../service/protocol.ts'
@@ -109,6 +109,7 @@ export class Applier<T> {
   constructor(deps: ApplierDeps, settings: Settings) {
     this.#deps = deps
     this.#settings = settings
+    deps.names.watch((host, address) => this.#isFailing(host, address))
   }
 
   get plan(): Plan {
@@ -309,7 +310,9 @@ export class Applier<T> {
   #rebuild(settings: Settings, listenAddresses: ListenAddresses): Rebuilt {
     const { planner, names, workers, health } = this.#deps
     const resolve = (host: string): string | null => names.get(host).address
-    const result = planner.draft({ settings, listenAddresses, overlay: this.#overlay, resolve })
+    const result = planner.draft({ settings, listenAddresses, overlay: this.#overlay, resolve }, (version) =>
+      workers.isAcknowledgedByAll(version),
+    )
     if (!result.ok) return result
     const { draft } = result
     const before = this.#plan
@@ -440,6 +443,19 @@ export class Applier<T> {
       settings.listeners.map(({ name, address }) => [name, { asked: address, actual: addresses.get(name)! }]),
     )
     this.#deps.onChange()
+  }
+
+  /** Is every endpoint that has this address by this name set aside? False while none has. */
+  #isFailing(host: string, address: string): boolean {
+    const { fitness } = this.#deps.table
+    let isFailing = false
+    for (const { configured, address: actual, slot } of this.#records.values()) {
+      if (configured.kind !== 'ip' || configured.host !== host || actual?.kind !== 'ip' || actual.host !== address)
+        continue
+      if ((fitness[slot]! & (Fitness.UNHEALTHY | Fitness.PASSIVE)) === 0) return false
+      isFailing = true
+    }
+    return isFailing
   }
 
   #sweepSoon(): void {

@@ -35,8 +35,13 @@ export interface NameState {
 interface Name {
   readonly host: string
   address: string | null
+  /** The last answer. */
+  addresses: readonly string[]
   problem: string | null
   failures: number
+  /** Moves from one address to the next since `movesFrom`. */
+  moves: number
+  movesFrom: number
   dueAt: number
   lastAskedAt: number
   isRunning: boolean
@@ -47,6 +52,7 @@ export class Names {
   readonly #lookup: (host: string) => Promise<readonly string[]>
   readonly #onChange: (host: string) => void
   readonly #names = new Map<string, Name>()
+  #isFailing: (host: string, address: string) => boolean = () => false
   #timer: NodeJS.Timeout | null = null
   #running = 0
   #waiting: (() => void)[] = []
@@ -55,6 +61,14 @@ export class Names {
   constructor(deps: NamesDeps) {
     this.#lookup = deps.lookup ?? lookupAll
     this.#onChange = deps.onChange
+  }
+
+  /**
+   * `isFailing` says whether nothing that was found by this name works at this address. Then the name moves on to its next
+   * address: one server that is down must not take those beside it away from an address where they work.
+   */
+  watch(isFailing: (host: string, address: string) => boolean): void {
+    this.#isFailing = isFailing
   }
 
   /** The names there are from now on; new ones are looked up at once. */
@@ -67,8 +81,11 @@ export class Names {
       this.#names.set(host, {
         host,
         address: null,
+        addresses: [],
         problem: null,
         failures: 0,
+        moves: 0,
+        movesFrom: 0,
         dueAt: 0,
         lastAskedAt: 0,
         isRunning: false,
@@ -83,10 +100,15 @@ export class Names {
     return { address, problem }
   }
 
-  /** Looks a name up soon: its endpoint failed. At once, or as soon as a second has passed since it was looked up last. */
+  /**
+   * An endpoint of this name failed. Where the name has another address it moves on to that, and it is looked up: at once, or as
+   * soon as a second has passed since it was looked up last.
+   */
   ask(host: string): void {
     const name = this.#names.get(host)
-    if (name === undefined || name.isRunning) return
+    if (name === undefined) return
+    if (this.#moveOn(name)) this.#onChange(host)
+    if (name.isRunning) return
     name.dueAt = Math.min(name.dueAt, name.lastAskedAt + ASK_AGAIN_MS)
     this.#run()
   }
@@ -152,12 +174,32 @@ export class Names {
     name.problem = problem
     if (problem === null) {
       name.failures = 0
+      name.addresses = addresses
       // A resolver that rotates its answers must not move the endpoint each time.
       if (name.address === null || !addresses.includes(name.address)) name.address = addresses[0]!
+      else this.#moveOn(name)
     } else name.failures += 1
     const delay = problem === null ? REFRESH_MS : Math.min(REFRESH_MS, RETRY_MS * 2 ** Math.min(name.failures - 1, 10))
     name.dueAt = performance.now() + delay
     if (name.address !== before || name.problem !== problemBefore) this.#onChange(name.host)
+  }
+
+  /**
+   * Takes the next address when nothing works at the one in use; true when it did. Once around in the time of a refresh: where
+   * all addresses are dead, each move makes the endpoint eligible again until it is checked.
+   */
+  #moveOn(name: Name): boolean {
+    const { address, addresses, host } = name
+    if (address === null || addresses.length < 2 || !this.#isFailing(host, address)) return false
+    const now = performance.now()
+    if (name.moves === 0 || now - name.movesFrom >= REFRESH_MS) {
+      name.moves = 0
+      name.movesFrom = now
+    }
+    if (name.moves >= addresses.length - 1) return false
+    name.moves += 1
+    name.address = addresses[(addresses.indexOf(address) + 1) % addresses.length]!
+    return true
   }
 
   #isSettled(): boolean {

@@ -95,6 +95,10 @@ interface Gathered {
   holdMs: number
 }
 
+interface EndpointSlot extends Slot {
+  readonly generation: number
+}
+
 /** Makes plans over one shared memory and keeps the books of its rows. Control's own. */
 export class Planner {
   /** Its own in `Via`: two balancers in a row must not take each other for themselves. */
@@ -103,7 +107,7 @@ export class Planner {
   readonly #memory: SharedMemory
   readonly #listeners: SlotBook<Slot>
   readonly #pools: SlotBook<Slot>
-  readonly #endpoints: SlotBook<{ readonly slot: number; readonly generation: number }>
+  readonly #endpoints: SlotBook<EndpointSlot>
 
   constructor(memory: SharedMemory, table: EndpointTable, board: WorkerBoard) {
     this.#memory = memory
@@ -130,18 +134,29 @@ export class Planner {
     )
   }
 
-  draft(inputs: PlanInputs): PlanResult {
+  /** `isAcknowledgedByAll` lets it free rows, when it needs them, that no sweep has come to yet. */
+  draft(inputs: PlanInputs, isAcknowledgedByAll: (version: number) => boolean = () => false): PlanResult {
     const { settings } = inputs
     const problems: Problem[] = []
     const warnings: string[] = []
     const gathered = gatherEndpoints(settings, problems, warnings)
     if (problems.length > 0) return { ok: false, problems }
 
-    const listeners = this.#listeners.draft(settings.listeners.map(({ name }) => name))
-    const pools = this.#pools.draft(Object.keys(settings.pools))
-    const endpoints = this.#endpoints.draft(gathered.keys())
+    const draftRows = (): readonly [SlotDraft<Slot> | null, SlotDraft<Slot> | null, SlotDraft<EndpointSlot> | null] => {
+      const drafts = [
+        this.#listeners.draft(settings.listeners.map(({ name }) => name)),
+        this.#pools.draft(Object.keys(settings.pools)),
+        this.#endpoints.draft(gathered.keys()),
+      ] as const
+      if (drafts.includes(null)) for (const draft of drafts) draft?.discard()
+      return drafts
+    }
+    let [listeners, pools, endpoints] = draftRows()
     if (listeners === null || pools === null || endpoints === null) {
-      for (const draft of [listeners, pools, endpoints]) draft?.discard()
+      this.sweep(isAcknowledgedByAll)
+      ;[listeners, pools, endpoints] = draftRows()
+    }
+    if (listeners === null || pools === null || endpoints === null) {
       return { ok: false, problems: [this.#full(settings, gathered.size, listeners === null, pools === null)] }
     }
 

@@ -546,7 +546,12 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this.#isReadingPending = false
     // The client's end came behind these bytes.
     if (this.#hasEnded) this.#onEnd()
-    else if (this.#pending === null) this.#resume()
+    else this.#readOn()
+  }
+
+  /** Unless bytes of a next request wait already. */
+  #readOn(): void {
+    if (this.#pending === null) this.#resume()
   }
 
   #pause(): void {

@@ -23,7 +23,7 @@ const TICK_MS = 50
 const LATE_MS = 100
 /** A loop that is always late must not keep a silent endpoint in use for ever: after so many void checks one is judged. */
 const MAX_VOID = 3
-/** Local trouble (no descriptors, no ports) and a queue that cannot keep up are said once in this time. */
+/** Local trouble (no descriptors, no memory) and a queue that cannot keep up are said once in this time. */
 const SAY_AGAIN_MS = 60_000
 
 /** How one endpoint is checked; the settings' `health` has this shape. */
@@ -106,6 +106,8 @@ interface Watched {
 interface Running {
   readonly watched: Watched
   readonly startedAt: number
+  /** The same by `Date.now()`, to be compared with the time of a passive mark. */
+  readonly startedAtMs: number
   readonly isUrgent: boolean
   probe: Probe
   /** Time that counts against the timeout. */
@@ -212,6 +214,9 @@ export class HealthChecks {
     }
     this.#watched.set(endpoint.slot, watched)
     this.#passiveKnown[endpoint.slot] = 0
+    // A row that was given back before it was freed still has the last verdict: it holds where checks go on, and only there.
+    if (endpoint.health === null) this.#settle(watched, Verdict.UNKNOWN)
+    else watched.state.verdict = this.#deps.table.checked[endpoint.slot] as Verdict
     this.#schedule(watched, 0)
   }
 
@@ -228,11 +233,12 @@ export class HealthChecks {
     }
     if (isElsewhere || (!wasChecked && isChecked(endpoint)) || (before.health !== null && endpoint.health === null)) {
       // Another address, back from maintenance, or no check any more: what was known does not hold, so it is eligible until checked.
-      watched.isUrgent = false
       watched.isSpread = false
       watched.voidCount = 0
       this.#settle(watched, Verdict.UNKNOWN)
       if (isElsewhere) this.#clearPassive(watched)
+      // A mark that is already known is not noted again: it is this check that has to lift it.
+      watched.isUrgent = isChecked(endpoint) && this.#isMarked(endpoint.slot)
       if (endpoint.health === null) watched.lastCheck = null
       this.#schedule(watched, 0)
     } else if (isChecked(endpoint) && watched.running === null && before.health !== endpoint.health) {
@@ -344,6 +350,7 @@ export class HealthChecks {
     const running: Running = {
       watched,
       startedAt: now,
+      startedAtMs: Date.now(),
       isUrgent: watched.isUrgent,
       ageMs: 0,
       sawLate: false,
@@ -417,6 +424,12 @@ export class HealthChecks {
     if (running.isUrgent && !watched.isUrgent && (isGood || watched.state.verdict === Verdict.UNHEALTHY)) {
       this.#clearPassive(watched)
       if (isGood && !hasTurned) this.#deps.onChange({ slot, kind: 'passive-cleared', detail })
+    } else if (isGood && this.#isMarked(slot) && running.startedAtMs > table.passiveSince[slot]!) {
+      // Any good check that began after the mark says the same as its own probe would.
+      const isTold = this.#passiveKnown[slot] === 1
+      watched.isUrgent = false
+      this.#clearPassive(watched)
+      if (isTold && !hasTurned) this.#deps.onChange({ slot, kind: 'passive-cleared', detail })
     }
     if (hasTurned) this.#deps.onChange({ slot, kind: isGood ? 'healthy' : 'unhealthy', detail })
     this.#deps.onCheck(slot)
@@ -431,6 +444,10 @@ export class HealthChecks {
     Atomics.store(table.checked, slot, verdict)
     if (verdict === Verdict.UNHEALTHY) Atomics.or(table.fitness, slot, Fitness.UNHEALTHY)
     else Atomics.and(table.fitness, slot, ~Fitness.UNHEALTHY)
+  }
+
+  #isMarked(slot: number): boolean {
+    return (Atomics.load(this.#deps.table.fitness, slot) & Fitness.PASSIVE) !== 0
   }
 
   #clearPassive(watched: Watched): void {

@@ -7,12 +7,15 @@ import type { SocketAddress } from '../core/address.ts'
 
 /** A status line longer than this is no answer. */
 const STATUS_LINE_BYTES = 1024
+/** More interim (1xx) heads than this before the answer are no answer. */
+const MAX_INTERIM = 8
+const NOTHING = Buffer.alloc(0)
 
 export type ProbeOutcome =
   | { readonly kind: 'answer'; readonly status: number }
   /** The endpoint's doing: refused, closed, not HTTP. `isAbrupt`: our own lateness could have caused it. */
   | { readonly kind: 'failure'; readonly detail: string; readonly isAbrupt: boolean }
-  /** Ours: no descriptor, port or memory was left. Says nothing about the endpoint. */
+  /** Ours: no descriptor or memory was left. Says nothing about the endpoint. */
   | { readonly kind: 'local'; readonly detail: string }
 
 export interface ProbeRequest {
@@ -37,6 +40,11 @@ export class Probe {
   readonly #onDone: (outcome: ProbeOutcome) => void
   readonly #socket: Socket
   #line: Buffer | null = null
+  /** Interim heads so far; the fields of the last one are being skipped. */
+  #interim = 0
+  #isSkipping = false
+  /** Bytes of the field line that is being skipped: none means that the head ends. */
+  #fieldBytes = 0
   #isDone = false
   #isConnected = false
 
@@ -68,9 +76,30 @@ export class Probe {
   }
 
   #read(bytes: Buffer): void {
-    if (this.#isDone) return
+    let rest = bytes
+    while (!this.#isDone && rest.length > 0) rest = this.#isSkipping ? this.#skipFields(rest) : this.#readStatus(rest)
+  }
+
+  /** What follows the interim head; nothing while it has not ended. */
+  #skipFields(bytes: Buffer): Buffer {
+    for (let index = 0; index < bytes.length; index++) {
+      const byte = bytes[index]!
+      if (byte !== 0x0a) {
+        if (byte !== 0x0d) this.#fieldBytes += 1
+      } else if (this.#fieldBytes > 0) this.#fieldBytes = 0
+      else {
+        this.#isSkipping = false
+        return bytes.subarray(index + 1)
+      }
+    }
+    return NOTHING
+  }
+
+  /** What follows the status line of an interim head; nothing where there is no more to be read now. */
+  #readStatus(bytes: Buffer): Buffer {
     // A copy of at most what is still missing of the limit: the rest is of no interest.
-    const room = STATUS_LINE_BYTES - (this.#line?.length ?? 0)
+    const had = this.#line?.length ?? 0
+    const room = STATUS_LINE_BYTES - had
     const part = bytes.subarray(0, room)
     const line = this.#line === null ? part : Buffer.concat([this.#line, part])
     const end = line.indexOf(0x0a)
@@ -78,11 +107,22 @@ export class Probe {
       if (!couldBecomeStatusLine(line)) this.#fail('its answer is not HTTP', false)
       else if (line.length >= STATUS_LINE_BYTES) this.#fail('its status line is longer than 1 KiB', false)
       else this.#line = line
-      return
+      return NOTHING
     }
     const match = /^HTTP\/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?\r?$/.exec(line.toString('latin1', 0, end))
+    const status = Number(match?.[1])
     if (match === null) this.#fail('its answer is not HTTP', false)
-    else this.#done({ kind: 'answer', status: Number(match[1]) })
+    // 101 is no interim answer: nothing of HTTP follows it.
+    else if (status >= 200 || status === 101) this.#done({ kind: 'answer', status })
+    else if (this.#interim === MAX_INTERIM) this.#fail(`it sent more than ${MAX_INTERIM} interim answers`, false)
+    else {
+      this.#interim += 1
+      this.#line = null
+      this.#isSkipping = true
+      this.#fieldBytes = 0
+      return bytes.subarray(end + 1 - had)
+    }
+    return NOTHING
   }
 
   #failed(error: NodeJS.ErrnoException): void {
@@ -103,8 +143,11 @@ export class Probe {
   }
 }
 
-/** Errors that tell about this machine. */
-const LOCAL_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+/**
+ * Errors that tell about this machine. Not EADDRNOTAVAIL: an address that this machine has no way to (IPv6 where there is none)
+ * says so for ever, and requests fail by it as well.
+ */
+const LOCAL_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 const FAILURE_WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
@@ -113,6 +156,7 @@ const FAILURE_WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the host cannot be reached',
   ENETUNREACH: 'the network cannot be reached',
   ETIMEDOUT: 'the connection timed out',
+  EADDRNOTAVAIL: 'no address of this machine can reach it',
   ENOENT: 'the socket does not exist',
   EACCES: 'the socket may not be opened',
   EAGAIN: 'its accept queue is full',

@@ -110,6 +110,44 @@ test('a failing endpoint has its name looked up soon, but not more than once a s
   names.stop()
 })
 
+test('a name whose address fails moves on to its next, once around in the time of a refresh, and stays where it works', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] })
+  const clock = mockedNow(context)
+  const { names, changes } = resolver({ localhost: ['::1', '127.0.0.1'] })
+  const dead = new Set(['::1'])
+  names.watch((_, address) => dead.has(address))
+  names.update(['localhost'])
+  await tick(0, context.mock.timers)
+  assert.equal(names.get('localhost').address, '::1')
+  names.ask('localhost')
+  assert.equal(names.get('localhost').address, '127.0.0.1', 'at once')
+  assert.equal(changes.length, 2)
+  for (let second = 1; second <= 120; second++) {
+    clock.now += 1000
+    await tick(1000, context.mock.timers)
+  }
+  assert.equal(names.get('localhost').address, '127.0.0.1', 'it works there')
+  dead.add('127.0.0.1')
+  for (let second = 1; second <= 60; second++) {
+    names.ask('localhost')
+    clock.now += 1000
+    await tick(1000, context.mock.timers)
+  }
+  assert.ok(changes.length >= 3 && changes.length <= 5, `${changes.length - 2} moves in a minute`)
+  names.stop()
+})
+
+test('a name stays while one of its endpoints works where it is', async (context) => {
+  const { names, changes } = resolver({ app: ['10.0.0.1', '10.0.0.2'] })
+  context.after(() => names.stop())
+  names.watch(() => false)
+  names.update(['app'])
+  await names.settled(1000)
+  names.ask('app')
+  assert.equal(names.get('app').address, '10.0.0.1')
+  assert.deepEqual(changes, ['app'])
+})
+
 test('no more than two lookups run at once, and one that hangs holds up nobody beyond the time given', async () => {
   let running = 0
   let most = 0

@@ -248,3 +248,25 @@ test('two pools that check one endpoint differently are told which check holds',
   assert.equal(records[0]!.health?.path, '/b')
   assert.equal(warnings.length, 1)
 })
+
+test('full replacements in quick succession find the room of what they replaced', () => {
+  const { table, planner, draft } = bench(2)
+  const settings = (port: number): Settings =>
+    settingsOf({ a: { endpoints: [`http://127.0.0.1:${port}`, `http://127.0.0.1:${port + 1}`] } })
+  const before = drafted(draft(settings(1)))
+  before.commit(1)
+  const inputs = (port: number): Parameters<Planner['draft']>[0] => {
+    const wanted = settings(port)
+    const listenAddresses = new Map(wanted.listeners.map(({ name, address }) => [name, { address, reusePort: true }]))
+    return { settings: wanted, listenAddresses, overlay: new Map(), resolve: (host) => host }
+  }
+  for (let round = 1; round <= 5; round++) {
+    // The rows of the round before are still in the plan in force, so they are not free for this one.
+    drafted(draft(settingsOf({ a: { endpoints: [] } }))).commit(2 * round)
+    assert.equal(draft(settings(1 + 2 * round)).ok, false, 'not all workers have acknowledged')
+    drafted(planner.draft(inputs(1 + 2 * round), (version) => version <= 2 * round)).commit(2 * round + 1)
+  }
+  drafted(draft(settingsOf({ a: { endpoints: [] } }))).commit(20)
+  table.acquire(0, 0, table.generation[0]!)
+  assert.equal(planner.draft(inputs(50), () => true).ok, false, 'a row that is held is not free')
+})

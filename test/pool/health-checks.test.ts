@@ -323,6 +323,59 @@ test('without a check a passive mark ends after its time', async (context) => {
   assert.equal(table.connectFailed(one.slot, one.generation, 1, Date.now()), true)
 })
 
+test('a mark from before there was a check is lifted by the first one', async (context) => {
+  const { checks, endpoint, table, fitness, changes } = bench(context)
+  const server = await serve(context, answering(200))
+  const one = endpoint(server.address, { holdMs: 60_000 })
+  checks.update([{ ...one, health: null }])
+  checks.start()
+  table.connectFailed(one.slot, one.generation, 1, Date.now())
+  await eventually(() => changes.length === 1, 'the mark is noted')
+  checks.update([one])
+  await eventually(() => fitness(one) === 0, 'the mark is lifted')
+})
+
+test('a mark set in maintenance, or whose probe maintenance cut off, is lifted by the check that follows it', async (context) => {
+  const { checks, endpoint, table, fitness, checked, changes } = bench(context)
+  let isSilent = false
+  const server = await serve(context, (socket) => {
+    if (!isSilent) answering(200)(socket)
+  })
+  const one = endpoint(server.address, { holdMs: 60_000 }, { intervalMs: 60_000, timeoutMs: 50_000 })
+  checks.update([one])
+  checks.start()
+  await eventually(() => checked(one) === Checked.HEALTHY, 'it is healthy')
+  checks.updateOne({ ...one, isPaused: true })
+  table.connectFailed(one.slot, one.generation, 1, Date.now())
+  await eventually(() => changes.some(({ kind }) => kind === 'passive'), 'the mark is noted')
+  checks.updateOne(one)
+  await eventually(() => fitness(one) === 0, 'the mark is lifted')
+  isSilent = true
+  const { connections } = server.seen
+  table.connectFailed(one.slot, one.generation, 1, Date.now())
+  await eventually(() => server.seen.connections > connections, 'its probe runs')
+  checks.updateOne({ ...one, isPaused: true })
+  isSilent = false
+  checks.updateOne(one)
+  await eventually(() => fitness(one) === 0, 'the mark is lifted again')
+})
+
+test('a row that is given back keeps its verdict where checks go on, and loses it where they do not', async (context) => {
+  const { checks, endpoint, fitness, checked } = bench(context)
+  const server = await serve(context, answering(500))
+  const one = endpoint(server.address, {}, { intervalMs: 60_000 })
+  checks.update([one])
+  checks.start()
+  await eventually(() => fitness(one) === Fitness.UNHEALTHY, 'it is unfit')
+  checks.update([])
+  checks.update([one])
+  assert.equal(fitness(one), Fitness.UNHEALTHY)
+  checks.update([])
+  checks.update([{ ...one, health: null }])
+  assert.equal(fitness(one), 0)
+  assert.equal(checked(one), Checked.UNKNOWN)
+})
+
 test('what is known of an endpoint outlives new settings, and ends with another generation', async (context) => {
   const { checks, endpoint, fitness } = bench(context)
   const one = endpoint((await serve(context, answering(500))).address, {}, { intervalMs: 60_000 })

@@ -140,3 +140,28 @@ test('a finished check holds no connection, though the server keeps its side ope
   assert.deepEqual(await probe(server.address), { kind: 'answer', status: 200 })
   await eventually(() => server.seen.open === 0, 'the connection is closed')
 })
+
+test('interim answers are passed over, however they are cut, up to eight of them', async (context) => {
+  const interim = 'HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n'
+  const final = 'HTTP/1.1 200 OK\r\n\r\n'
+  assert.deepEqual(await probeServerThatSends(context, `HTTP/1.1 100 Continue\r\n\r\n${interim}${final}`), {
+    kind: 'answer',
+    status: 200,
+  })
+  assert.deepEqual(await probeServerThatSends(context, ...`${interim}${final}`.split('')), {
+    kind: 'answer',
+    status: 200,
+  })
+  assert.deepEqual(await probeServerThatSends(context, interim.repeat(8) + final), { kind: 'answer', status: 200 })
+  assert.deepEqual(await probeServerThatSends(context, interim.repeat(9) + final), {
+    kind: 'failure',
+    detail: 'it sent more than 8 interim answers',
+    isAbrupt: false,
+  })
+})
+
+test('an address that this machine cannot reach is a failure, not local trouble', async () => {
+  // 255.255.255.255 and the like differ by system; a link-local address without its interface does not.
+  const outcome = await probe({ kind: 'ip', host: 'fe80::1', port: 9, ipv6Only: false })
+  assert.equal(outcome.kind, 'failure')
+})

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { ERROR_INDEX } from '../../src/core/errors.ts'
-import { type Edge, eventually, get, ok, sleep, type Wire, wire } from './harness.ts'
+import { type Edge, eventually, get, ok, sleep, Wire, wire } from './harness.ts'
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
@@ -267,4 +267,38 @@ wire('forty slow clients share what the worker may hold', async (lab) => {
   const grown = (await outsideBytes()) - before
   assert.ok(grown < 40 * MIB, `${grown} bytes more than before`)
   await othersAreServed(edge)
+})
+
+wire('buffers of large answers come back, whoever leaves in the middle', async (lab) => {
+  const size = 50_000_000
+  const origin = await lab.origin(async (upstream) => {
+    for (;;) {
+      const { target } = await upstream.requestHead()
+      upstream.write(`HTTP/1.1 200 OK\r\n${target === '/close' ? '' : `Content-Length: ${size}\r\n`}\r\n`)
+      await upstream.pour(PIECE, size)
+      if (target === '/close') return upstream.end()
+    }
+  })
+  const edge = await lab.edge({ origins: [origin] })
+  const held: number[] = []
+  for (let round = 0; round < 4; round++) {
+    const leave = async (index: number): Promise<void> => {
+      // Not by the lab, which would hold on to it.
+      const client = await Wire.connect({ host: '127.0.0.1', port: edge.ports.get('public')! })
+      client.write(get(index % 2 === 0 ? '/' : '/close'))
+      client.discard()
+      await client.until(() => client.receivedBytes > 300_000 * (index + 1), 'some of it')
+      if (index % 3 === 0) {
+        client.stopReading()
+        await sleep(30)
+      }
+      if (index % 4 === 0) client.close()
+      else client.reset()
+    }
+    await Promise.all(Array.from({ length: 20 }, (_, index) => leave(index)))
+    await edge.quiet()
+    origin.wires.length = 0
+    held.push(await outsideBytes())
+  }
+  assert.ok(held[3]! - held[0]! < MIB, held.join(' '))
 })

@@ -233,3 +233,17 @@ waiting('early answers', () => {
     assert.equal(snapshot.failures, 0, 'a client that goes away never counts against an endpoint')
   })
 })
+
+wire('where the wait is 0 a client that ends its side is given up at once', async (lab) => {
+  const origin = await lab.origin(async (upstream) => {
+    await upstream.request()
+    await upstream.ending()
+  })
+  const edge = await lab.edge({ origins: [origin], timeouts: { halfCloseMs: 0 } })
+  const client = await edge.connect()
+  client.write(get())
+  await origin.connections(1)
+  client.end()
+  assert.notEqual(await client.ending(), 'open')
+  assert.deepEqual(edge.counted, { EK_CLIENT_CLOSED: 1 })
+})
