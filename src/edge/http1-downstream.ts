@@ -56,8 +56,9 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   readonly #socket: net.Socket
   /** The one that is open; an idle connection has none. */
   #exchange: Exchange | null = null
-  /** Made when the client first has to be waited for. */
-  #sendDeadline: SendDeadline | null = null
+  /** The client has to take something before more is written. */
+  #isWaiting = false
+  #hasWaited = false
   #state: number = State.IDLE
   #parser: RequestParser | null = null
   #decoder: ChunkedDecoder | null = null
@@ -121,6 +122,10 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   static #closeEvent(this: OwnedSocket): void {
     this[OWNER].#onClose()
+  }
+
+  static #timeoutEvent(this: OwnedSocket): void {
+    this[OWNER].#onTimeout()
   }
 
   static #finishEvent(this: OwnedSocket): void {
@@ -484,13 +489,27 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   }
 
   #mustWait(): boolean {
-    this.#sendDeadline ??= new SendDeadline(this)
-    this.#context.timers.arm(this.#sendDeadline, this.listener.plan.timeouts.sendIdleMs)
+    if (this.#isWaiting) return false
+    this.#isWaiting = true
+    const socket = this.#socket
+    if (!this.#hasWaited) {
+      this.#hasWaited = true
+      socket.on('timeout', Http1Downstream.#timeoutEvent)
+    }
+    // The socket's own timeout, as it alone knows of progress within a write: who reads slowly still reads.
+    socket.setTimeout(this.listener.plan.timeouts.sendIdleMs)
     return false
   }
 
+  /** Everything that was written has left. */
+  #hasTaken(): void {
+    if (!this.#isWaiting) return
+    this.#isWaiting = false
+    this.#socket.setTimeout(0)
+  }
+
   #onDrain(): void {
-    if (this.#sendDeadline !== null) this.#context.timers.disarm(this.#sendDeadline)
+    this.#hasTaken()
     this.#exchange?.responseDrained()
     if (this.#pending !== null) this.#readPending()
   }
@@ -595,7 +614,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   /** Everything was sent; the client has yet to close. */
   #onFinish(): void {
-    if (this.#sendDeadline !== null) this.#context.timers.disarm(this.#sendDeadline)
+    this.#hasTaken()
     if (this.#state === State.LINGER) this.#context.timers.arm(this, LINGER_MS)
   }
 
@@ -627,7 +646,6 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this.#pending = null
     this.#letGo(ERROR_INDEX.EK_CLIENT_CLOSED)
     this.#context.timers.remove(this)
-    if (this.#sendDeadline !== null) this.#context.timers.remove(this.#sendDeadline)
     this.listener.closed(this)
   }
 
@@ -658,7 +676,8 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   }
 
   /** The client has taken nothing for too long. */
-  sendExpired(): void {
+  #onTimeout(): void {
+    if (!this.#isWaiting) return
     this.#letGo(ERROR_INDEX.EK_SEND_TIMEOUT)
     this.#socket.destroy()
   }
@@ -668,19 +687,6 @@ const OWNER = Symbol('owner')
 
 interface OwnedSocket extends net.Socket {
   [OWNER]: Http1Downstream
-}
-
-class SendDeadline extends Deadline {
-  readonly #owner: Http1Downstream
-
-  constructor(owner: Http1Downstream) {
-    super()
-    this.#owner = owner
-  }
-
-  expire(): void {
-    this.#owner.sendExpired()
-  }
 }
 
 function takeParser(listener: ListenerContext): RequestParser {

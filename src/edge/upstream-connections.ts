@@ -49,7 +49,10 @@ export class UpstreamConnections {
   /** Runs the attempt on a kept connection or a new one. False: there was no place left. */
   run(attempt: Attempt): boolean {
     const { exchange } = attempt
-    const mayDie = exchange.isIdempotent && exchange.canReplay
+    const { bufferBytes } = this.#endpoint.pool.plan.retries
+    // What is whole and small enough to be sent again; of a body that still comes nobody knows that.
+    const mayDie =
+      exchange.isIdempotent && exchange.canReplay && exchange.requestEnded && exchange.bodyBytes <= bufferBytes
     // An endpoint that ends drops all its connections at once, and we hear of them one by one: a repeat on the next of
     // them would use up its tries on dead ones.
     const mustBeNew = exchange.lastError === ERROR_INDEX.EK_REUSED_CLOSED

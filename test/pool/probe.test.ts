@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -160,8 +161,20 @@ test('interim answers are passed over, however they are cut, up to eight of them
   })
 })
 
-test('an address that this machine cannot reach is a failure, not local trouble', async () => {
-  // 255.255.255.255 and the like differ by system; a link-local address without its interface does not.
-  const outcome = await probe({ kind: 'ip', host: 'fe80::1', port: 9, ipv6Only: false })
-  assert.equal(outcome.kind, 'failure')
+test('an address that this machine cannot reach is a failure; that it has no descriptors left is local trouble', async (context) => {
+  const kinds: Record<string, string> = {}
+  for (const code of ['EADDRNOTAVAIL', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
+    const { mock } = context.mock.method(Socket.prototype, 'connect', function (this: Socket) {
+      return this.destroy(Object.assign(new Error(code), { code }))
+    })
+    kinds[code] = (await probe({ kind: 'ip', host: '127.0.0.1', port: 9, ipv6Only: false })).kind
+    mock.restore()
+  }
+  assert.deepEqual(kinds, {
+    EADDRNOTAVAIL: 'failure',
+    EMFILE: 'local',
+    ENFILE: 'local',
+    ENOBUFS: 'local',
+    ENOMEM: 'local',
+  })
 })

@@ -211,6 +211,24 @@ waiting('upstream connections', () => {
     },
   )
 
+  wire('so does a request whose body is too large to be sent twice, or still to come', async (lab) => {
+    const origin = await lab.origin()
+    const edge = await lab.edge({ origins: [origin], pool: { retries: { max: 2, bufferBytes: 1000 } } })
+    const other = await lab.edge({ origins: [origin] })
+    await edge.ask(get())
+    await other.ask(get())
+    await sleep(1300)
+    await edge.ask(post('x'.repeat(1000), '/', '', 'PUT'))
+    assert.equal(origin.wires.length, 2, 'small and whole')
+    const client = await other.connect()
+    await client.writeSlowly(['PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n', 'body'], 20)
+    await client.answer()
+    assert.equal(origin.wires.length, 3, 'still to come')
+    await sleep(1300)
+    await edge.ask(post('x'.repeat(1001), '/', '', 'PUT'))
+    assert.equal(origin.wires.length, 4, 'too large')
+  })
+
   wire(
     'an endpoint that leaves the pool loses its idle connections, and its busy ones when they are done',
     async (lab) => {
