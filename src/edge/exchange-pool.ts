@@ -18,12 +18,13 @@ export class ExchangePool {
   take(downstream: DownstreamStream): Exchange {
     const exchange = this.#idle.pop()
     if (exchange === undefined) return new Exchange(this.#context(), downstream)
-    exchange.reset(downstream)
+    exchange.downstream = downstream
     return exchange
   }
 
   /** The exchange is over, and nobody refers to it any more. */
   giveBack(exchange: Exchange): void {
+    exchange.clear()
     if (this.#idle.length < MAX_IDLE) this.#idle.push(exchange)
   }
 }

@@ -23,6 +23,8 @@ const HOLD_BYTES = 64 * 1024
 const MAX_PIECES = 64
 const MAX_ATTEMPTS = 16
 const NO_BYTES = Buffer.alloc(0)
+/** The client's side of an exchange that is not in use: nothing may ask it for anything. */
+const NOBODY = null as unknown as DownstreamStream
 
 export class Exchange extends Deadline {
   readonly context: WorkerContext
@@ -247,9 +249,9 @@ export class Exchange extends Deadline {
     this.finish()
   }
 
-  /** As new, for the next request of whatever connection. */
-  reset(downstream: DownstreamStream): void {
-    this.downstream = downstream
+  /** As new, for the next request of whatever connection; what is idle holds on to nobody's bytes. `isOver` stays. */
+  clear(): void {
+    this.downstream = NOBODY
     this.framing = Framing.NONE
     this.upgrade = ''
     this.isExpecting = false

@@ -35,6 +35,11 @@ const CUT_OF_TRUSTED = cutTable(EXTENDED_FIELDS)
 const CUT_OF_OLD_STRANGERS = cutTable([...ORIGIN_FIELDS, FieldId.EXPECT])
 const CUT_OF_OLD_TRUSTED = cutTable([...EXTENDED_FIELDS, FieldId.EXPECT])
 
+/** Is this (`FieldId`) a claim about where a request came from, believed of trusted peers alone? */
+export function isClaim(id: number): boolean {
+  return CUT_OF_STRANGERS[id] === 1
+}
+
 /** The `cut` of `writeRequestHead`. */
 export function cutFor(downstream: DownstreamStream, versionMinor: 0 | 1): Uint8Array {
   if (versionMinor === 0) return downstream.isTrusted ? CUT_OF_OLD_TRUSTED : CUT_OF_OLD_STRANGERS

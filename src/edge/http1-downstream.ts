@@ -11,7 +11,7 @@ import { latin1 } from '../http1/latin1.ts'
 import { ParseStatus } from '../http1/parse-status.ts'
 import { RequestParser } from '../http1/request-parser.ts'
 import { writeLastChunk, writeResponseHead } from '../http1/write-response.ts'
-import { Counter } from '../observe/counters.ts'
+import { Counter, errorCounter } from '../observe/counters.ts'
 import type { WorkerContext } from './context.ts'
 import type { Exchange } from './exchange.ts'
 import type { ForwardedCache } from './forwarded.ts'
@@ -140,10 +140,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   /** What runs is cut off, and must not look complete. */
   destroy(): void {
-    const isRunning = this.#exchange !== null && !this.#isInTunnel
-    this.#letGo(ERROR_INDEX.EK_DRAIN_DEADLINE)
-    if (isRunning && this.#answerFraming === Framing.CLOSE) this.#reset()
-    else this.#socket.destroy()
+    this.#drop(ERROR_INDEX.EK_DRAIN_DEADLINE)
   }
 
   // ------------------------------------------------------------------ reading
@@ -179,7 +176,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
           break
         case State.LINGER:
           this.#discarded += bytes.length - start
-          if (this.#discarded > LINGER_BYTES) this.#socket.destroy()
+          if (this.#discarded > LINGER_BYTES) this.#drop(ERROR_INDEX.EK_SEND_TIMEOUT)
           return
         default:
           return
@@ -247,7 +244,8 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     let next = bodyStart
     if (this.#framing !== Framing.NONE && bodyStart < bytes.length) next = this.#readBody(bytes, bodyStart)
     if (!exchange.isOver && this.#state === State.OPEN) this.#context.startAttempt(exchange)
-    if (this.#framing !== Framing.NONE && this.#state === State.OPEN && !this.#isPaused)
+    // A client that waits for a 100 owes nothing until it has come.
+    if (this.#framing !== Framing.NONE && this.#state === State.OPEN && !this.#isPaused && !exchange.isExpecting)
       this.#context.timers.arm(this, this.listener.plan.timeouts.bodyIdleMs)
     return next
   }
@@ -316,7 +314,9 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     const size = this.#gatheredBytes
     this.#gathered = null
     this.#gatheredBytes = 0
-    this.#bodyPiece(gathered, 0, size)
+    // What is kept for long must not hold on to a buffer that is mostly empty.
+    if (size * 2 < gathered.length) this.#bodyPiece(Buffer.from(gathered.subarray(0, size)), 0, size)
+    else this.#bodyPiece(gathered, 0, size)
   }
 
   #bodyPiece(bytes: Buffer, start: number, end: number): void {
@@ -341,6 +341,8 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   #holdBack(bytes: Buffer, start: number): void {
     const rest = start === 0 ? bytes : bytes.subarray(start)
     this.#pending = this.#pending === null ? rest : Buffer.concat([this.#pending, rest])
+    // Between requests it is us who wait, so the client's time stands still.
+    if (this.#state !== State.OPEN) this.#context.timers.disarm(this)
     this.#pause()
   }
 
@@ -348,6 +350,8 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   interim(head: ResponseHead): void {
     this.#write(writeResponseHead(head, ''))
+    if (head.status === 100 && this.#framing !== Framing.NONE && !this.#isPaused)
+      this.#context.timers.arm(this, this.listener.plan.timeouts.bodyIdleMs)
   }
 
   respond(head: ResponseHead, bytes: Buffer, start: number, end: number, isLast: boolean): boolean {
@@ -392,7 +396,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this.#pending = null
     if (pending !== null) this.#exchange!.requestData(pending)
     if (this.#hasEnded) this.#exchange?.requestEnd('')
-    this.#resume()
+    this.#readOn()
   }
 
   data(bytes: Buffer, start: number, end: number, lease: RelayBuffer | null): boolean {
@@ -497,7 +501,8 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
       socket.on('timeout', Http1Downstream.#timeoutEvent)
     }
     // The socket's own timeout, as it alone knows of progress within a write: who reads slowly still reads.
-    socket.setTimeout(this.listener.plan.timeouts.sendIdleMs)
+    const { sendIdleMs, tunnelIdleMs } = this.listener.plan.timeouts
+    socket.setTimeout(this.#isInTunnel ? tunnelIdleMs : sendIdleMs)
     return false
   }
 
@@ -560,6 +565,8 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     const pending = this.#pending
     if (pending === null || (this.#state !== State.IDLE && this.#state !== State.HEAD)) return
     this.#pending = null
+    const { headMs, keepAliveMs } = this.listener.plan.timeouts
+    this.#context.timers.arm(this, this.#state === State.HEAD ? headMs : keepAliveMs)
     this.#isReadingPending = true
     this.#read(pending, 0)
     this.#isReadingPending = false
@@ -568,9 +575,9 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     else this.#readOn()
   }
 
-  /** Unless bytes of a next request wait already. */
+  /** Unless bytes of a next request wait already, or the endpoint does not take what came. */
   #readOn(): void {
-    if (this.#pending === null) this.#resume()
+    if (this.#pending === null && this.#exchange?.isRequestPaused !== true) this.#resume()
   }
 
   #pause(): void {
@@ -583,6 +590,17 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     if (!this.#isPaused) return
     this.#isPaused = false
     this.#socket.resume()
+  }
+
+  /** Ends the connection at once. A body that only the close would end must not look whole when part of it is unsent. */
+  #drop(error: number): void {
+    const isUnsent = this.#exchange !== null || this.#socket.writableLength > 0
+    const isCut = isUnsent && this.#answerFraming === Framing.CLOSE && !this.#isInTunnel
+    this.#state = State.CLOSED
+    if (this.#exchange !== null) this.#letGo(error)
+    else if (isUnsent) this.#context.counters[errorCounter(error)]! += 1
+    if (isCut) this.#reset()
+    else this.#socket.destroy()
   }
 
   #reset(): void {
@@ -626,6 +644,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
         if (this.#isInTunnel) this.#exchange?.requestEnd('')
         else if (this.#framing !== Framing.NONE) {
           this.#letGo(ERROR_INDEX.EK_BODY_CUT_SHORT)
+          this.#state = State.CLOSED
           this.#socket.destroy()
         } else {
           // Half-closed: it may still wait for the answer, or it has gone. It gets some time.
@@ -660,6 +679,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
         if (this.#hasEnded) {
           if (this.#exchange?.responseStarted === true) return
           this.#letGo(ERROR_INDEX.EK_CLIENT_CLOSED)
+          this.#state = State.CLOSED
           this.#socket.destroy()
         } else if (this.#framing !== Framing.NONE && !this.#isInTunnel) {
           this.#mustClose = true
@@ -678,8 +698,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   /** The client has taken nothing for too long. */
   #onTimeout(): void {
     if (!this.#isWaiting) return
-    this.#letGo(ERROR_INDEX.EK_SEND_TIMEOUT)
-    this.#socket.destroy()
+    this.#drop(ERROR_INDEX.EK_SEND_TIMEOUT)
   }
 }
 

@@ -53,7 +53,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   // The request.
   #requestFraming: number = Framing.NONE
   #isRequestSent = false
-  #isRequestStalled = false
+  /** Runs while the endpoint does not take what was written. */
+  #stall: StallDeadline | null = null
 
   // The answer.
   #parser: ResponseParser | null = null
@@ -104,7 +105,6 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       return
     }
     this.#phase = Phase.HEAD
-    this.#isRequestStalled = false
     this.#context.timers.disarm(this) // the deadline of its idle time
     // From the second request on, small writes must not wait for the acknowledgement of earlier ones.
     if (this.#requests === 2) this.#socket.setNoDelay(true)
@@ -112,9 +112,16 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   }
 
   data(bytes: Buffer): boolean {
+    // The client did not wait for the 100: the endpoint has the whole body before its time begins.
+    if (this.#phase === Phase.HEAD && !this.#isRequestSent) this.#context.timers.disarm(this)
     const isRoom = this.#writeBody(bytes)
     if (!isRoom) this.#stalled()
     return isRoom
+  }
+
+  /** Neither closed nor closing: what is written may arrive. */
+  get isUsable(): boolean {
+    return !this.#socket.destroyed && this.#socket.writable
   }
 
   end(trailers: string): void {
@@ -157,7 +164,6 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     this.close()
     if (attempt === null) return // an idle connection's time is over
     if (phase === Phase.CONNECTING) attempt.failed(ERROR_INDEX.EK_CONNECT_TIMEOUT)
-    else if (this.#isRequestStalled) attempt.failed(ERROR_INDEX.EK_SEND_STALLED)
     else if (phase === Phase.HEAD) attempt.failed(ERROR_INDEX.EK_FIRST_BYTE_TIMEOUT)
     else attempt.failed(ERROR_INDEX.EK_RESPONSE_TIMEOUT)
   }
@@ -183,8 +189,9 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       socket.uncork()
     }
     exchange.bodySent()
-    if (exchange.requestEnded) this.end(exchange.requestTrailers)
-    else socket.setNoDelay(true) // more writes follow
+    if (exchange.requestEnded) return this.end(exchange.requestTrailers)
+    socket.setNoDelay(true) // more writes follow
+    if (exchange.isExpecting) this.#armForAnswer()
   }
 
   #writeBody(bytes: Buffer): boolean {
@@ -200,25 +207,45 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
 
   #requestSent(): void {
     this.#isRequestSent = true
-    if (!this.#isRequestStalled) this.#armForAnswer()
+    if (this.#stall === null) this.#armForAnswer()
   }
 
+  /** The endpoint takes nothing more for now: from the first such write on, its time runs until it has taken all. */
   #stalled(): void {
-    this.#isRequestStalled = true
-    this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.sendIdleMs)
+    if (this.#stall !== null) return
+    const attempt = this.#attempt
+    if (attempt === null) return
+    const { tunnelIdleMs } = attempt.exchange.downstream.listener.plan.timeouts
+    const { sendIdleMs } = this.#endpoint.pool.plan.timeouts
+    this.#stall = new StallDeadline(this)
+    this.#context.timers.arm(this.#stall, this.#phase === Phase.TUNNEL ? tunnelIdleMs : sendIdleMs)
+  }
+
+  stallExpired(): void {
+    const attempt = this.#attempt
+    this.#attempt = null
+    this.close()
+    attempt?.failed(ERROR_INDEX.EK_SEND_STALLED)
+  }
+
+  #unstall(): void {
+    if (this.#stall === null) return
+    this.#context.timers.remove(this.#stall)
+    this.#stall = null
   }
 
   #armForAnswer(): void {
     const { timers } = this.#context
     const { firstByteMs, responseIdleMs } = this.#endpoint.pool.plan.timeouts
-    if (this.#phase === Phase.HEAD && this.#isRequestSent) timers.arm(this, firstByteMs)
+    const mustAnswer = this.#isRequestSent || this.#attempt?.exchange.isExpecting === true
+    if (this.#phase === Phase.HEAD && mustAnswer) timers.arm(this, firstByteMs)
     else if (this.#phase === Phase.BODY && !this.#isPaused) timers.arm(this, responseIdleMs)
     else timers.disarm(this)
   }
 
   #onDrain(): void {
     const attempt = this.#attempt
-    this.#isRequestStalled = false
+    this.#unstall()
     if (attempt === null) return
     this.#armForAnswer()
     attempt.exchange.requestDrained()
@@ -305,6 +332,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       this.#interims++
       if (this.#interims > MAX_INTERIMS) return this.#broken(attempt, ERROR_INDEX.EK_BAD_RESPONSE)
       attempt.interim(head)
+      // The 100 has come: now it is the client's turn.
+      if (this.#attempt === attempt) this.#armForAnswer()
       if (this.#attempt !== attempt) return
     }
   }
@@ -379,7 +408,8 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     this.#attempt = null
     this.#phase = Phase.IDLE
     this.#wantsMore = true
-    if (!this.#mayKeep || !this.#isRequestSent || this.#isWornOut() || !this.#endpoint.connections.keep(this))
+    const isUnsent = !this.#isRequestSent || this.#socket.writableLength > 0
+    if (!this.#mayKeep || isUnsent || this.#isWornOut() || !this.#endpoint.connections.keep(this))
       this.close()
     else {
       this.usedAt = this.#context.timers.nowMs
@@ -442,6 +472,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
 
   #onClose(): void {
     this.#context.timers.remove(this)
+    this.#unstall()
     this.#leave()
     this.#lease?.release()
     this.#lease = null
@@ -465,6 +496,19 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     else if (this.#phase !== Phase.HEAD) attempt.failed(ERROR_INDEX.EK_RESPONSE_CUT_SHORT)
     else if (attempt.isReused && !this.#hasAnswerBegun) attempt.failed(ERROR_INDEX.EK_REUSED_CLOSED)
     else attempt.failed(ERROR_INDEX.EK_UPSTREAM_CLOSED)
+  }
+}
+
+class StallDeadline extends Deadline {
+  readonly #owner: Http1Upstream
+
+  constructor(owner: Http1Upstream) {
+    super()
+    this.#owner = owner
+  }
+
+  expire(): void {
+    this.#owner.stallExpired()
   }
 }
 

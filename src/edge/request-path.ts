@@ -41,7 +41,7 @@ export function handleRequest(context: WorkerContext, exchange: Exchange, head: 
     return false
   }
   const fields = forwardedFields(exchange, head, context.identity, context.requestIds)
-  const route = exchange.downstream.listener.routes.match(head)
+  const route = exchange.downstream.listener.routes.match(head, exchange.downstream.isTrusted)
   if (route === null) {
     failExchange(exchange, ERROR_INDEX.EK_NO_ROUTE)
     return false
@@ -58,10 +58,13 @@ export function handleRequest(context: WorkerContext, exchange: Exchange, head: 
 export function startAttempt(exchange: Exchange): void {
   const { context } = exchange
   const pool = exchange.pool!
+  let wasFull = false
   for (let turn = 0; turn < MAX_TURNS; turn++) {
     const endpoint = pool.pick(exchange)
-    if (endpoint === null)
-      return failExchange(exchange, exchange.lastError >= 0 ? exchange.lastError : pool.whyNone(exchange))
+    if (endpoint === null) {
+      const why = wasFull ? ERROR_INDEX.EK_NO_CAPACITY : pool.whyNone(exchange)
+      return failExchange(exchange, exchange.lastError >= 0 ? exchange.lastError : why)
+    }
     exchange.noteTried(endpoint.slot)
     const { index, table, timers } = context
     if (!table.acquire(index, endpoint.slot, endpoint.generation)) continue
@@ -77,6 +80,7 @@ export function startAttempt(exchange: Exchange): void {
       return
     }
     // Another worker took the last place between the pick and now.
+    wasFull = true
     exchange.attempt = null
     attempt.cancel()
   }

@@ -4,6 +4,7 @@ import { MethodId, type RequestHead } from '../http1/head.ts'
 import { METHOD_NAMES } from '../http1/methods.ts'
 import { normalHost, normalPath } from '../http1/target.ts'
 import type { RoutePlan } from '../pool/plan.ts'
+import { isClaim } from './forwarded.ts'
 import { isGlob, matchesGlob } from './glob.ts'
 import type { WorkerPool } from './pools.ts'
 
@@ -38,7 +39,8 @@ export class RouteTable {
     this.headerNames = [...new Set(this.#routes.flatMap(({ headers }) => headers.map(({ name }) => name)))]
   }
 
-  match(head: RequestHead): Route | null {
+  /** `isTrusted`: the peer's word about where the request came from counts; a stranger's must not choose its way. */
+  match(head: RequestHead, isTrusted: boolean): Route | null {
     let host: string | null = null
     let path: string | null = null
     for (const route of this.#routes) {
@@ -51,7 +53,7 @@ export class RouteTable {
         if (!anyPath(route.paths, path)) continue
       }
       if (route.methods !== null && !route.methods.has(methodText(head))) continue
-      if (route.headers.length > 0 && !route.headers.every((wanted) => hasHeader(head, wanted))) continue
+      if (route.headers.length > 0 && !route.headers.every((wanted) => hasHeader(head, wanted, isTrusted))) continue
       return route
     }
     return null
@@ -96,8 +98,14 @@ function methodText(head: RequestHead): string {
   return head.method === MethodId.OTHER ? head.text(head.methodStart, head.methodEnd) : METHOD_NAMES[head.method]!
 }
 
-function hasHeader(head: RequestHead, wanted: { readonly name: string; readonly value: string | null }): boolean {
-  for (let i = head.find(wanted.name); i >= 0; i = head.find(wanted.name, i + 1))
+function hasHeader(
+  head: RequestHead,
+  wanted: { readonly name: string; readonly value: string | null },
+  isTrusted: boolean,
+): boolean {
+  for (let i = head.find(wanted.name); i >= 0; i = head.find(wanted.name, i + 1)) {
+    if (!isTrusted && isClaim(head.id[i]!)) continue
     if (wanted.value === null || head.value(i) === wanted.value) return true
+  }
   return false
 }

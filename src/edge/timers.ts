@@ -10,6 +10,7 @@ const COARSE_SLOTS = 512 // 128 s a round; what is due later goes round again
 const FINE_TICK_MS = 4
 const FINE_SLOTS = 512 // 2 s a round
 const FINE_BELOW_MS = 1000
+const FINE_LATE_MS = 50
 
 /** Something that may expire. Owned by one connection or exchange; `expire` runs at most once per arming. */
 export abstract class Deadline {
@@ -156,8 +157,11 @@ export class Timers {
     this.nowMs = now()
     this.#coarse = new TimerWheel(COARSE_TICK_MS, COARSE_SLOTS, now())
     this.#fine = new TimerWheel(FINE_TICK_MS, FINE_SLOTS, now())
+    let tickedAt = this.nowMs
     this.#coarseInterval = setInterval(() => {
-      this.#coarse.advance(this.clock())
+      const lateMs = this.clock() - tickedAt - COARSE_TICK_MS
+      tickedAt = this.nowMs
+      this.#turn(this.#coarse, lateMs > COARSE_TICK_MS)
       onTick()
     }, COARSE_TICK_MS)
   }
@@ -195,12 +199,27 @@ export class Timers {
     this.#fineInterval = null
   }
 
+  /**
+   * A worker that was held up (a pause of the machine, a long collection) finds its timers due before it has seen what
+   * came meanwhile: answers and connects that were in time. So a late turn waits for one poll.
+   */
+  #turn(wheel: TimerWheel, isLate: boolean): void {
+    if (!isLate) wheel.advance(this.nowMs)
+    else
+      setImmediate(() => {
+        if (this.#coarseInterval !== null) wheel.advance(this.clock())
+      })
+  }
+
   #armFine(deadline: Deadline, delayMs: number): void {
     if (deadline.wheel === this.#coarse) this.#coarse.remove(deadline)
     if (this.#fineInterval === null) {
       this.#fine.catchUp(this.clock())
+      let tickedAt = this.nowMs
       this.#fineInterval = setInterval(() => {
-        this.#fine.advance(this.clock())
+        const lateMs = this.clock() - tickedAt - FINE_TICK_MS
+        tickedAt = this.nowMs
+        this.#turn(this.#fine, lateMs > FINE_LATE_MS)
         if (this.#fine.linked > 0 || this.#fineInterval === null) return
         clearInterval(this.#fineInterval)
         this.#fineInterval = null

@@ -16,6 +16,8 @@ const LATELY_MS = 1000
 export interface UpstreamConnection extends UpstreamStream {
   /** When its last answer ended. */
   readonly usedAt: number
+  /** False once its end is known, even while it is not told yet. */
+  readonly isUsable: boolean
   /** Takes the attempt; sends at once when connected. */
   start(attempt: Attempt): void
   /** Reports its end (`UpstreamConnections.closed`) before it returns, so that its place can be taken. */
@@ -56,7 +58,7 @@ export class UpstreamConnections {
     // An endpoint that ends drops all its connections at once, and we hear of them one by one: a repeat on the next of
     // them would use up its tries on dead ones.
     const mustBeNew = exchange.lastError === ERROR_INDEX.EK_REUSED_CLOSED
-    const last = this.#idle.at(-1)
+    const last = this.#lastUsable()
     if (last !== undefined && !mustBeNew && (mayDie || attempt.startedAt - last.usedAt < LATELY_MS)) {
       this.#idle.pop()
       attempt.isReused = true
@@ -80,6 +82,15 @@ export class UpstreamConnections {
     attempt.upstream = connection
     connection.start(attempt)
     return true
+  }
+
+  #lastUsable(): UpstreamConnection | undefined {
+    for (;;) {
+      const last = this.#idle.at(-1)
+      if (last === undefined || last.isUsable) return last
+      this.#idle.pop()
+      last.close()
+    }
   }
 
   /** An attempt ended well. False: the connection is not wanted any more and closes. */

@@ -157,6 +157,7 @@ export class MemoryStream implements DownstreamStream {
 export class MemoryUpstream implements UpstreamConnection {
   readonly endpoint: WorkerEndpoint
   usedAt = 0
+  isUsable = true
   attempt: Attempt | null = null
   /** Heads as they were sent, one per attempt. */
   readonly heads: string[] = []

@@ -18,7 +18,7 @@ function table(routes: readonly (RoutePlan['match'] & { pool?: string })[], list
 
 /** The number of the route that is taken, or null. */
 function taken(routes: RouteTable, request: RequestParts): number | null {
-  const route = routes.match(requestHead(request))
+  const route = routes.match(requestHead(request), false)
   return route === null ? null : Number(route.name.slice('route '.length))
 }
 
@@ -30,7 +30,7 @@ test('an empty match takes everything, no route takes nothing', () => {
 test('routes for other listeners and for pools that are gone are not there', () => {
   const routes = table([{ listener: 'other' }, { pool: 'gone' }, { listener: 'public', pool: 'b' }])
   assert.equal(taken(routes, {}), 2)
-  assert.equal(routes.match(requestHead({}))?.pool, POOLS.get('b'))
+  assert.equal(routes.match(requestHead({}), false)?.pool, POOLS.get('b'))
 })
 
 test('exact hosts and wildcards of one route stand side by side', () => {

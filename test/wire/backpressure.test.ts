@@ -173,6 +173,7 @@ wire('an upload to an endpoint that is yet to be connected to is held in a bound
     origins: [{ kind: 'ip', host: '127.0.0.1', port: 1, ipv6Only: false }],
     connect: (_context, endpoint) => ({
       usedAt: 0,
+      isUsable: true,
       start(attempt) {
         fail.push(() => {
           attempt.failed(ERROR_INDEX.EK_CONNECT_FAILED)
@@ -281,7 +282,7 @@ wire('buffers of large answers come back, whoever leaves in the middle', async (
   })
   const edge = await lab.edge({ origins: [origin] })
   const held: number[] = []
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 3; round++) {
     const leave = async (index: number): Promise<void> => {
       // Not by the lab, which would hold on to it.
       const client = await Wire.connect({ host: '127.0.0.1', port: edge.ports.get('public')! })
@@ -300,5 +301,5 @@ wire('buffers of large answers come back, whoever leaves in the middle', async (
     origin.wires.length = 0
     held.push(await outsideBytes())
   }
-  assert.ok(held[3]! - held[0]! < MIB, held.join(' '))
+  assert.ok(held[2]! - held[0]! < MIB, held.join(' '))
 })

@@ -168,7 +168,7 @@ async function check(client: Wire, method: string, target: string, tally: Tally)
   }
 }
 
-for (const seed of [1, 2, 3])
+for (const seed of [1, 2])
   wire(`seed ${seed}`, async (lab) => {
     const dice = new Dice(seed)
     const origins = [

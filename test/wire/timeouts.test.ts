@@ -148,7 +148,6 @@ waiting('timeouts', () => {
       ['of known length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf'],
       ['in chunks', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
       ['of which nothing comes', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n'],
-      ['behind an expectation', 'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n'],
     ] as const)
       wire(`${framing} that stops coming is a 408`, async (lab) => {
         const origin = await silent(lab)
@@ -188,6 +187,36 @@ waiting('timeouts', () => {
       client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`)
       await client.pour(Buffer.alloc(65_536), size)
       assert.equal((await client.answer()).status, 200)
+    })
+
+    wire('is not owed before the 100 that the client waits for', async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        const request = await upstream.requestHead()
+        await sleep(400)
+        upstream.write('HTTP/1.1 100 Continue\r\n\r\n')
+        await upstream.body(request)
+        upstream.write(ok())
+        await upstream.ending()
+      })
+      const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: SHORT_MS } })
+      const [polite, silent] = [await edge.connect(), await edge.connect()]
+      for (const client of [polite, silent]) {
+        client.write('PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n')
+        assert.equal((await client.answer()).status, 100)
+        if (client === polite) client.write('body')
+        else await answerAfter(client, SHORT_MS, 'EK_BODY_TIMEOUT', 408)
+      }
+      assert.equal((await polite.answer()).status, 200)
+    })
+
+    wire('that waits for a 100 which never comes waits as long as for an answer', async (lab) => {
+      const origin = await silent(lab)
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: SHORT_MS } } })
+      const client = await edge.connect()
+      client.write('POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n')
+      await answerAfter(client, SHORT_MS, 'EK_FIRST_BYTE_TIMEOUT', 504)
+      assert.equal(await client.ending(), 'fin')
+      only(edge, 'EK_FIRST_BYTE_TIMEOUT')
     })
 
     wire('that stops while the answer already runs cuts the answer short', async (lab) => {
@@ -255,23 +284,30 @@ waiting('timeouts', () => {
       assert.deepEqual(edge.counted, {})
     })
 
-    wire('that drips the head of its answer, or sends interim ones for ever, has no more time', async (lab) => {
-      for (const drop of ['H', 'HTTP/1.1 102 Wait\r\n\r\n']) {
-        const origin = await lab.origin(async (upstream) => {
-          await upstream.request()
-          for (let i = 0; i < 200 && upstream.ended === 'open'; i++) {
-            upstream.write(drop === 'H' ? ok('', `X-${'y'.repeat(300)}: 1\r\n`)[i]! : drop)
-            await sleep(20)
-          }
-        })
-        const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 250 } } })
-        const client = await edge.connect()
-        client.write(post('x'))
-        let answer = await client.answer()
-        while (answer.status < 200) answer = await client.answer()
-        assert.equal(answer.status, 504)
-        only(edge, 'EK_FIRST_BYTE_TIMEOUT')
-      }
+    wire('that drips the head of its answer has no more time', async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+        await upstream.writeSlowly(ok('', `X-${'y'.repeat(300)}: 1\r\n`).slice(0, 60), 20)
+      })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 250 } } })
+      const client = await edge.connect()
+      client.write(post('x'))
+      await answerAfter(client, 250, 'EK_FIRST_BYTE_TIMEOUT', 504)
+      only(edge, 'EK_FIRST_BYTE_TIMEOUT')
+    })
+
+    wire('that sends interim answers for ever is not listened to for ever', async (lab) => {
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+        await upstream.writeSlowly(new Array<string>(200).fill('HTTP/1.1 102 Wait\r\n\r\n'), 5)
+      })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 250 } } })
+      const client = await edge.connect()
+      client.write(post('x'))
+      let answer = await client.answer()
+      while (answer.status < 200) answer = await client.answer()
+      assert.equal(answer.status, 502)
+      only(edge, 'EK_BAD_RESPONSE')
     })
 
     wire('has its time for the first byte from the end of the request', async (lab) => {
@@ -371,6 +407,32 @@ waiting('timeouts', () => {
       only(edge, 'EK_SEND_TIMEOUT')
       assert.notEqual(await origin.wires[0]!.ending(), 'open')
       assert.equal(edge.table.snapshot(0).failures, 0, 'which is not the fault of the endpoint')
+    })
+
+    wire('that reads slowly is reading all the same', async (lab) => {
+      const size = 20_000_000
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+        upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
+        await upstream.pour(Buffer.alloc(65_536), size)
+        await upstream.ending()
+      })
+      // A unix socket, whose buffer stays small: what is read at one end soon makes room at the other.
+      const address = { kind: 'unix' as const, path: lab.path('edge.sock') }
+      const edge = await lab.edge({ origins: [origin], address, timeouts: { sendIdleMs: 1800 } })
+      const client = await edge.connect()
+      client.write(get())
+      client.discard()
+      const began = performance.now()
+      while (performance.now() - began < 5000) {
+        client.stopReading()
+        await sleep(400)
+        const before = client.receivedBytes
+        client.startReading()
+        await client.until(() => client.receivedBytes > before || client.ended !== 'open', 'the next bytes')
+      }
+      assert.equal(client.ended, 'open')
+      assert.deepEqual(edge.counted, {})
     })
 
     wire('that pauses behind a complete answer gets the rest of it, however the connection is to end', async (lab) => {
