@@ -153,6 +153,21 @@ wire('headers match by value or by presence, any of several lines', async (lab) 
   assert.equal(await ask(get('/', 'X_Tenant: a\r\n')), 'none')
 })
 
+wire("a stranger's claims choose no route, a trusted peer's do", async (lab) => {
+  const [secure, plain] = [await lab.origin(answering(ok('secure'))), await lab.origin(answering(ok('plain')))]
+  const options = {
+    origins: [plain],
+    pools: { secure: [secure] },
+    routes: [
+      { name: 'secure', match: { headers: [{ name: 'x-forwarded-proto', value: 'https' }] }, pool: 'secure' },
+      { name: 'plain', match: {}, pool: 'web' },
+    ],
+  }
+  const request = get('/', 'X-Forwarded-Proto: https\r\n')
+  assert.equal((await (await lab.edge(options)).ask(request)).text, 'plain')
+  assert.equal((await (await lab.edge({ ...options, trustedProxies: ['127.0.0.1'] })).ask(request)).text, 'secure')
+})
+
 wire('all parts of a match have to be met', async (lab) => {
   const ask = await asker(lab, {
     hosts: ['a.example'],
