@@ -409,8 +409,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     this.#phase = Phase.IDLE
     this.#wantsMore = true
     const isUnsent = !this.#isRequestSent || this.#socket.writableLength > 0
-    if (!this.#mayKeep || isUnsent || this.#isWornOut() || !this.#endpoint.connections.keep(this))
-      this.close()
+    if (!this.#mayKeep || isUnsent || this.#isWornOut() || !this.#endpoint.connections.keep(this)) this.close()
     else {
       this.usedAt = this.#context.timers.nowMs
       if (this.#isPaused) {
