@@ -32,7 +32,7 @@ function silent(lab: Lab): ReturnType<Lab['origin']> {
 }
 
 /** An address whose queue of connections is full: to connect there takes for ever. */
-async function blackHole(lab: Lab): Promise<{ address: SocketAddress; free: () => Promise<void> }> {
+async function blackHole(): Promise<{ address: SocketAddress; free: () => Promise<void> }> {
   const code = `
     const { parentPort } = require('node:worker_threads')
     const server = require('node:net').createServer()
@@ -58,7 +58,6 @@ async function blackHole(lab: Lab): Promise<{ address: SocketAddress; free: () =
     ])
     if (!isConnected) break
   }
-  assert.ok(lab)
   return {
     address: { kind: 'ip', host: '127.0.0.1', port, ipv6Only: false },
     free: async () => {
@@ -163,7 +162,7 @@ waiting('timeouts', () => {
 
     wire('that keeps coming has all the time it needs', async (lab) => {
       const origin = await lab.origin()
-      const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: 200 } })
+      const edge = await lab.edge({ origins: [origin], timeouts: { bodyIdleMs: 400 } })
       const client = await edge.connect()
       client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
       await client.writeSlowly('0123456789', 50)
@@ -236,7 +235,7 @@ waiting('timeouts', () => {
 
   waiting('an endpoint', () => {
     wire('that cannot be reached is a 504, and passed over where there is another', async (lab) => {
-      const { address, free } = await blackHole(lab)
+      const { address, free } = await blackHole()
       const origin = await lab.origin()
       const pool = { timeouts: { connectMs: SHORT_MS } }
       const alone = await lab.edge({ origins: [address], pool })
@@ -252,7 +251,7 @@ waiting('timeouts', () => {
     })
 
     wire('that a client has no patience for is given up', async (lab) => {
-      const { address, free } = await blackHole(lab)
+      const { address, free } = await blackHole()
       const edge = await lab.edge({ origins: [address] })
       const client = await edge.connect()
       client.write(get())
@@ -301,7 +300,7 @@ waiting('timeouts', () => {
         await upstream.request()
         await upstream.writeSlowly(new Array<string>(200).fill('HTTP/1.1 102 Wait\r\n\r\n'), 5)
       })
-      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 250 } } })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 2000 } } })
       const client = await edge.connect()
       client.write(post('x'))
       let answer = await client.answer()
@@ -312,7 +311,7 @@ waiting('timeouts', () => {
 
     wire('has its time for the first byte from the end of the request', async (lab) => {
       const origin = await lab.origin()
-      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 200 } } })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { firstByteMs: 400 } } })
       const client = await edge.connect()
       client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n')
       await client.writeSlowly('0123456789', 50)
@@ -346,7 +345,7 @@ waiting('timeouts', () => {
         await upstream.writeSlowly('0123456789', 50)
         await upstream.ending()
       })
-      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: 200 } } })
+      const edge = await lab.edge({ origins: [origin], pool: { timeouts: { responseIdleMs: 400 } } })
       assert.equal((await edge.ask(get())).text, '0123456789')
     })
 
