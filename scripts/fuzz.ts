@@ -13,42 +13,49 @@ import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { type DifferentialResult, differential } from './fuzz/differential.ts'
 import { type FuzzResult, fuzz } from './fuzz/run.ts'
+import { numberOption, runMain } from './run-main.ts'
 
-const { values } = parseArgs({
-  options: {
-    inputs: { type: 'string', default: '5000000' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
-    'reference-every': { type: 'string', default: '4' },
-    differential: { type: 'string', default: '20000' },
-  },
-})
-const inputs = Number(values.inputs)
-const seed = Number(values.seed)
-const referenceEvery = Math.max(1, Number(values['reference-every']))
-const samples = Number(values.differential)
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      inputs: { type: 'string', default: '5000000' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+      'reference-every': { type: 'string', default: '4' },
+      differential: { type: 'string', default: '20000' },
+    },
+  })
+  const inputs = numberOption('inputs', values.inputs, 1)
+  const seed = numberOption('seed', values.seed, 0)
+  const referenceEvery = numberOption('reference-every', values['reference-every'], 1)
+  const samples = numberOption('differential', values.differential, 0)
 
-console.log(`seed ${seed}, ${inputs.toLocaleString('en')} inputs`)
-const requests: string[] = []
-const sampleEvery = Math.max(1, Math.floor((inputs * 0.2) / Math.max(1, samples)))
-let acceptedRequests = 0
-const result = fuzz({
-  inputs,
-  seed,
-  referenceEvery,
-  onProgress: (progress) => console.log(line(progress)),
-  onAcceptedRequest: (text, end) => {
-    if (requests.length < samples && acceptedRequests++ % sampleEvery === 0) requests.push(text.slice(0, end))
-  },
-})
-report(result)
-if (result.finding === null && samples > 0) {
-  await readByOthers('node')
+  console.log(`seed ${seed}, ${inputs.toLocaleString('en')} inputs`)
+  const requests: string[] = []
+  const sampleEvery = Math.max(1, Math.floor((inputs * 0.2) / Math.max(1, samples)))
+  let acceptedRequests = 0
+  const result = fuzz({
+    inputs,
+    seed,
+    referenceEvery,
+    onProgress: (progress) => console.log(line(progress)),
+    onAcceptedRequest: (text, end) => {
+      if (requests.length < samples && acceptedRequests++ % sampleEvery === 0) requests.push(text.slice(0, end))
+    },
+  })
+  report(result, seed)
+  if (result.finding !== null) return 1
+  if (samples === 0) return 0
   const path = `${process.env['PATH'] ?? ''}:/usr/sbin`
-  if (spawnSync('nginx', ['-v'], { env: { ...process.env, PATH: path } }).status === 0) await readByOthers('nginx')
-  else console.log('nginx is not installed: not read by it')
+  const hasNginx = spawnSync('nginx', ['-v'], { env: { ...process.env, PATH: path } }).status === 0
+  if (!hasNginx) console.log('nginx is not installed: not read by it')
+  let isAgreed = true
+  for (const reader of hasNginx ? (['node', 'nginx'] as const) : (['node'] as const)) {
+    isAgreed = (await readByOthers(reader, requests)) && isAgreed
+  }
+  return isAgreed ? 0 : 1
 }
 
-async function readByOthers(reader: 'node' | 'nginx'): Promise<void> {
+async function readByOthers(reader: 'node' | 'nginx', requests: readonly string[]): Promise<boolean> {
   const started = performance.now()
   const outcome = await differential(reader, requests)
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
@@ -57,6 +64,7 @@ async function readByOthers(reader: 'node' | 'nginx'): Promise<void> {
   )
   for (const [why, count] of outcome.explained) console.log(`  ${count.toLocaleString('en').padStart(8)}  ${why}`)
   reportDifference(outcome)
+  return outcome.finding === null
 }
 
 function reportDifference({ reader, finding }: DifferentialResult): void {
@@ -64,10 +72,9 @@ function reportDifference({ reader, finding }: DifferentialResult): void {
   console.error(
     `FOUND by ${reader}: ${finding.what}\n  sent      ${JSON.stringify(finding.input)}\n  forwarded ${JSON.stringify(finding.forwarded)}\n  answer    ${JSON.stringify(finding.answer)}`,
   )
-  process.exitCode = 1
 }
 
-function report({ refusals, finding, ...rest }: FuzzResult): void {
+function report({ refusals, finding, ...rest }: FuzzResult, seed: number): void {
   console.log(`${line({ refusals, finding, ...rest })}; ${(rest.bytes / 1e6).toFixed(0)} MB`)
   console.log('refused, by rule:')
   for (const [code, count] of [...refusals].sort(([, a], [, b]) => b - a)) {
@@ -78,7 +85,6 @@ function report({ refusals, finding, ...rest }: FuzzResult): void {
   console.error(
     `FOUND at input ${index} of seed ${seed}: ${what}\n  ${JSON.stringify(input)}\n  cut at ${JSON.stringify(cuts)}`,
   )
-  process.exitCode = 1
 }
 
 function percent(part: number, whole: number): string {
@@ -96,3 +102,5 @@ function line(progress: FuzzResult): string {
     `held against the reference ${progress.compared.toLocaleString('en')}`,
   ].join(', ')
 }
+
+if (import.meta.main) await runMain(main)

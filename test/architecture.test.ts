@@ -158,7 +158,79 @@ function folderCycle(sources: Sources): string[] | null {
   return null
 }
 
+/** Folders whose files may know each other's types in a circle, each for its reason. What runs forms no circle anywhere. */
+const TYPE_CIRCLES: Readonly<Record<string, string>> = {
+  config: 'the normal form is described by the schema, which ends by calling for it',
+  memory: 'the layout of shared memory names its columns, and each column the memory that it lies in',
+  control: 'the balancer and its parts',
+}
+
+/** The text without imports and re-exports that are types only, as they are gone when the program runs. */
+function withoutTypeImports(text: string): string {
+  const typeOnly =
+    /^[ \t]*(?:import|export)\s+(?:type\b[^'"`;()=]*?|\{\s*(?:type\s+[\w$]+(?:\s+as\s+[\w$]+)?\s*,?\s*)+\}\s*)from\s*['"][^'"\n]+['"]/gm
+  return withoutComments(text, true).replace(typeOnly, '')
+}
+
+/** The first cycle of files by their imports, or null. `counts`: is this import of that file looked at? */
+function fileCycle(sources: Sources, counts: (from: string, to: string) => boolean): string[] | null {
+  const finished = new Set<string>()
+  const walk = (path: string, trail: readonly string[]): string[] | null => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path]
+    if (finished.has(path)) return null
+    for (const specifier of importsOf(sources.get(path) ?? '')) {
+      const target = join(dirname(path), specifier)
+      if (!specifier.startsWith('.') || !sources.has(target) || !counts(path, target)) continue
+      const cycle = walk(target, [...trail, path])
+      if (cycle !== null) return cycle
+    }
+    finished.add(path)
+    return null
+  }
+  for (const path of sources.keys()) {
+    const cycle = walk(path, [])
+    if (cycle !== null) return cycle
+  }
+  return null
+}
+
 const sources = readSources('src/**/*.ts')
+
+test('files import each other in layers: no circle of what runs, and none of types but where it is said why', () => {
+  const running = new Map([...sources].map(([path, text]) => [path, withoutTypeImports(text)]))
+  assert.equal(fileCycle(running, () => true)?.join(' → '), undefined)
+  const isHeld = (from: string, to: string): boolean =>
+    folderOf(from) === folderOf(to) && !(folderOf(from) in TYPE_CIRCLES)
+  assert.equal(fileCycle(sources, isHeld)?.join(' → '), undefined)
+})
+
+test('a circle of files is found, and one of types alone is told apart', () => {
+  const values: Sources = new Map([
+    ['src/edge/a.ts', "import { b } from './b.ts'"],
+    ['src/edge/b.ts', "import { type X, c } from './c.ts'"],
+    ['src/edge/c.ts', "export { a } from './a.ts'"],
+  ])
+  assert.deepEqual(
+    fileCycle(values, () => true),
+    ['a', 'b', 'c', 'a'].map((name) => `src/edge/${name}.ts`),
+  )
+  for (const form of [
+    "import type { A } from './a.ts'",
+    "import { type A, type B as C } from './a.ts'",
+    "export type { A } from './a.ts'",
+  ]) {
+    const types = new Map([...values, ['src/edge/c.ts', form]])
+    assert.notEqual(
+      fileCycle(types, () => true),
+      null,
+    )
+    const running = new Map([...types].map(([path, text]) => [path, withoutTypeImports(text)]))
+    assert.equal(
+      fileCycle(running, () => true),
+      null,
+    )
+  }
+})
 
 test('every import between the folders of src/ follows an allowed arrow', () => {
   assert.deepEqual(violations(sources), [])

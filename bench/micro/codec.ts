@@ -7,13 +7,13 @@
  */
 import { ChunkedDecoder } from '../../src/http1/chunked.ts'
 import { MethodId } from '../../src/http1/head.ts'
-import { ParseStatus, RequestParser } from '../../src/http1/request-parser.ts'
-import { ResponseParser } from '../../src/http1/response-parser.ts'
+import { ParseStatus, RequestHeadParser } from '../../src/http1/request-head-parser.ts'
+import { ResponseHeadParser } from '../../src/http1/response-head-parser.ts'
 import { normalHost, normalPath } from '../../src/http1/target.ts'
 
 const LIMITS = { requestLineBytes: 8192, headBytes: 32_768, fieldCount: 100 }
-const requests = new RequestParser(LIMITS)
-const responses = new ResponseParser({ headBytes: 65_536, fieldCount: 200 })
+const requests = new RequestHeadParser(LIMITS)
+const responses = new ResponseHeadParser({ headBytes: 65_536, fieldCount: 200 })
 responses.expect(MethodId.GET)
 const chunked = new ChunkedDecoder({ trailerBytes: 8192, fieldCount: 32 })
 
@@ -109,7 +109,7 @@ function responseCase(name: string, head: string): Case {
 
 function normalFormCase(name: string, head: string): Case {
   const bytes = Buffer.from(head)
-  const parser = new RequestParser(LIMITS)
+  const parser = new RequestHeadParser(LIMITS)
   expectDone(parser.feed(bytes, 0, bytes.length))
   return {
     name,

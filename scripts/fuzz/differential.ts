@@ -18,7 +18,7 @@ import { ChunkedDecoder } from '../../src/http1/chunked.ts'
 import { FIELD_NAMES } from '../../src/http1/fields.ts'
 import { Framing, MethodId, type RequestHead } from '../../src/http1/head.ts'
 import { ParseStatus } from '../../src/http1/parse-status.ts'
-import { RequestParser } from '../../src/http1/request-parser.ts'
+import { RequestHeadParser } from '../../src/http1/request-head-parser.ts'
 import { normalPath } from '../../src/http1/target.ts'
 import { cutTable, writeRequestHead } from '../../src/http1/write-request.ts'
 import { writeLastChunk } from '../../src/http1/write-response.ts'
@@ -187,7 +187,7 @@ function pairs(raw: readonly string[]): string[][] {
 /** What the edge would send to an endpoint, one byte a character; null when it would send nothing. */
 function forward(text: string): string | null {
   const bytes = Buffer.from(text, 'latin1')
-  const parser = new RequestParser(FUZZ_LIMITS)
+  const parser = new RequestHeadParser(FUZZ_LIMITS)
   if (parser.feed(bytes, 0, bytes.length) !== ParseStatus.DONE) throw new Error('an accepted request is refused')
   const { head } = parser
   if (head.method === MethodId.CONNECT || normalPath(head) === null) return null

@@ -5,8 +5,8 @@
 import { ChunkedDecoder, type ChunkSink } from '../../src/http1/chunked.ts'
 import { Framing, type MessageHead, MethodId, RequestHead, type ResponseHead } from '../../src/http1/head.ts'
 import { NO_ERROR, ParseStatus } from '../../src/http1/parse-status.ts'
-import { RequestParser } from '../../src/http1/request-parser.ts'
-import { ResponseParser } from '../../src/http1/response-parser.ts'
+import { RequestHeadParser } from '../../src/http1/request-head-parser.ts'
+import { ResponseHeadParser } from '../../src/http1/response-head-parser.ts'
 
 export interface FuzzLimits {
   readonly requestLineBytes: number
@@ -53,8 +53,8 @@ export class StreamReader implements ChunkSink {
   onFirstMessage: ((message: FirstMessage) => void) | null = null
 
   readonly #isRequest: boolean
-  readonly #requests = new RequestParser(FUZZ_LIMITS)
-  readonly #responses = new ResponseParser(WIDE_LIMITS)
+  readonly #requests = new RequestHeadParser(FUZZ_LIMITS)
+  readonly #responses = new ResponseHeadParser(WIDE_LIMITS)
   readonly #decoder = new ChunkedDecoder(WIDE_LIMITS)
   #phase: number = Phase.HEAD
   #heads = 0

@@ -6,6 +6,7 @@ import { type FoundInstance, findInstances } from '../service/instances.ts'
 import { isLoopback } from '../service/request-guard.ts'
 import { defaultTokenFile, searchedStateDirectories } from '../service/state-directory.ts'
 import { readToken } from '../service/token-file.ts'
+import { nearPath } from './problem-lines.ts'
 import { CommandError } from './report-error.ts'
 
 /** Longer than the service waits for control, so that its own answer is seen. */
@@ -70,6 +71,11 @@ export class AdminClient {
   /** Writes, with the token. */
   async post(path: string, body: unknown): Promise<unknown> {
     return this.#checked(await this.#ask('POST', path, JSON.stringify(body), this.#token()))
+  }
+
+  /** Takes something back, with the token. */
+  async delete(path: string): Promise<unknown> {
+    return this.#checked(await this.#ask('DELETE', path, null, this.#token()))
   }
 
   #token(): string {
@@ -159,11 +165,13 @@ export function findBalancer(options: AdminOptions): AdminClient {
     return new AdminClient(admin, instances.find(({ url }) => url === admin) ?? null, tokenFile)
   }
   // Another user's note must not send us anywhere but to this machine.
-  const local = instances.filter(({ url }) => isLocalUrl(url))
+  const local = instances.flatMap((instance) => (isReachable(instance) ? [instance] : []))
   const [only] = local
   if (only === undefined) {
+    const quiet = instances.filter(({ url }) => url === null)
+    if (quiet.length > 0) throw noAdminApi(quiet)
     throw new CommandError('no running balancer was found', {
-      hint: `looked in ${directories.join(' and ')}; say where it is: --admin http://127.0.0.1:9090`,
+      hint: `looked in ${directories.join(' and ')}; say where it is: --admin http://HOST:PORT`,
     })
   }
   if (local.length > 1) {
@@ -175,6 +183,30 @@ export function findBalancer(options: AdminOptions): AdminClient {
     })
   }
   return new AdminClient(only.url, only, tokenFile)
+}
+
+/** An instance that a command may talk to. */
+export type ReachableInstance = FoundInstance & { readonly url: string }
+
+/** Has it an admin API, on this machine? */
+export function isReachable(instance: FoundInstance): instance is ReachableInstance {
+  return instance.url !== null && isLocalUrl(instance.url)
+}
+
+/** What is known of balancers that run here and cannot be asked. */
+function noAdminApi(quiet: readonly FoundInstance[]): CommandError {
+  const shown = quiet.map(({ pid, configFile }) => {
+    const remedy =
+      configFile === null
+        ? 'it was started with --no-admin: start it without'
+        : `add \`admin: {}\` to its config and reload it (kill -HUP ${pid})`
+    return `pid ${pid}, ${configFile === null ? 'without a config file' : `config ${nearPath(configFile)}`}: ${remedy}`
+  })
+  const subject =
+    quiet.length === 1
+      ? 'an evenkeel runs here, without an admin API'
+      : `${quiet.length} balancers run here, without an admin API`
+  return new CommandError(subject, { hint: printable(shown.join('\n  '), true) })
 }
 
 /** A unix socket, or loopback by its literal. */
@@ -189,6 +221,11 @@ export function isLocalUrl(url: string): boolean {
 /** The path of an endpoint in the API. */
 export function endpointPath(id: string): string {
   return `/api/v1/endpoints/${encodeURIComponent(id)}`
+}
+
+/** Where a change of an endpoint acts, said where that is more than the one pool that one thinks of. */
+export function inPools(pools: readonly string[]): string {
+  return pools.length > 1 ? ` (in ${pools.length} pools: ${printable(pools.join(', '))})` : ''
 }
 
 /** A text from elsewhere as it may go to a terminal: control characters would move its cursor. */

@@ -2,12 +2,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { type Command, InvalidArgumentError } from 'commander'
+import type { ChangedEndpoint } from '../service/protocol.ts'
 import type { EndpointStatus, StatusDocument } from '../service/status.ts'
 import {
   type AdminClient,
   type AdminOptions,
   endpointPath,
   findBalancer,
+  inPools,
   printable,
   withAdminOptions,
 } from './admin-client.ts'
@@ -27,7 +29,9 @@ export function register(program: Command): void {
     program
       .command('drain')
       .summary('let an endpoint finish what runs and give it nothing new')
-      .description('Sets an endpoint to draining, or with --undo back to active. Lasts until the balancer restarts.')
+      .description(
+        'Sets an endpoint to draining, in every pool that has it, or with --undo back to active.\nIt stays over reloads, until --undo, or until the balancer restarts.',
+      )
       .argument('<id>', "the endpoint's id, as `evenkeel status` shows it")
       .option('--undo', 'give it new requests again')
       .option('--wait', 'return when nothing runs on it any more')
@@ -43,17 +47,18 @@ async function drain(id: string, options: DrainOptions): Promise<void> {
   const client = findBalancer(options)
   const state = options.undo === true ? 'active' : 'draining'
   const change = options.pool === undefined ? { state } : { state, pool: options.pool }
-  const answer = (await client.post(endpointPath(id), change)) as { version: number }
+  const answer = (await client.post(endpointPath(id), change)) as ChangedEndpoint & { readonly version: number }
+  const { version, pools } = answer
   const start = performance.now()
   const isIdle = options.wait === true
   if (isIdle) await waitUntilIdle(client, id, options)
   if (options.json === true) {
     const waitedMs = isIdle ? { waitedMs: Math.round(performance.now() - start) } : {}
-    console.log(JSON.stringify({ ok: true, id, state, version: answer.version, ...waitedMs }))
+    console.log(JSON.stringify({ ok: true, id, state, pools, version, ...waitedMs }))
   } else {
     const said =
       state === 'active' ? 'gets new requests again' : isIdle ? 'is drained: nothing runs on it' : 'is draining'
-    console.log(`${styleText('green', '✓', { stream: process.stdout })} ${printable(id)} ${said}`)
+    console.log(`${styleText('green', '✓', { stream: process.stdout })} ${printable(id)} ${said}${inPools(pools)}`)
   }
 }
 

@@ -2,7 +2,7 @@
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
 import type { EndpointStatus, PoolStatus, StatusDocument } from '../service/status.ts'
-import { duration, fitnessWords } from '../service/status-page.ts'
+import { duration, fitnessWords, sharedWords, weightWords } from '../service/status-page.ts'
 import { type AdminOptions, findBalancer, printable, withAdminOptions } from './admin-client.ts'
 import { nearPath } from './problem-lines.ts'
 import { type Cell, type Column, tableLines } from './text-table.ts'
@@ -75,6 +75,7 @@ function poolLines(pool: PoolStatus): string[] {
   return [
     `${paint('bold', printable(pool.name))}  ${paint('dim', pool.picker)}  ${paint(fitStyle, fit)}`,
     ...indented(tableLines(ENDPOINT_COLUMNS, pool.endpoints.map(endpointCells), (text) => paint('dim', text))),
+    ...indented(sharedWords(pool).map((line) => paint('dim', printable(line)))),
   ]
 }
 
@@ -85,7 +86,7 @@ function endpointCells(endpoint: EndpointStatus): Cell[] {
   return [
     { text: printable(endpoint.id) },
     { text: printable(words), paint: (text) => paint(style, text) },
-    { text: String(endpoint.weight) },
+    { text: weightWords(endpoint) },
     { text: count(endpoint.inFlight) },
     { text: count(endpoint.requests) },
     {

@@ -45,12 +45,33 @@ function compare(path: string, before: unknown, after: unknown, changes: Setting
   }
   // A socket address changes as a whole.
   if ('kind' in before && 'kind' in after) {
-    if (JSON.stringify(before) !== JSON.stringify(after)) note(path, 'changed', before, after, changes)
+    if (!hasSameFields(before, after)) note(path, 'changed', before, after, changes)
     return
   }
-  compareMembers(new Map(Object.entries(before)), new Map(Object.entries(after)), changes, (name) =>
-    path === '' ? name : `${path}.${name}`,
-  )
+  compareFields(path, before as Fields, after as Fields, changes)
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** Of objects whose values are plain. */
+function hasSameFields(before: Fields, after: Fields): boolean {
+  for (const name in before) if (!Object.is(before[name], after[name])) return false
+  for (const name in after) if (!(name in before)) return false
+  return true
+}
+
+/** Makes no path where nothing differs: with 10 000 endpoints that is nearly everywhere. */
+function compareFields(path: string, before: Fields, after: Fields, changes: SettingsChange[]): void {
+  // A listener's `address` is its `bind` as read: a change of that is one change.
+  const isBound = 'bind' in before
+  for (const name in before) {
+    if (Object.is(before[name], after[name]) || (isBound && name === 'address')) continue
+    compare(path === '' ? name : `${path}.${name}`, before[name], after[name], changes)
+  }
+  for (const name in after) {
+    if (name in before || (isBound && name === 'address')) continue
+    compare(path === '' ? name : `${path}.${name}`, undefined, after[name], changes)
+  }
 }
 
 function compareMembers(

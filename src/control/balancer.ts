@@ -29,7 +29,7 @@ import type { Problem } from '../config/problem.ts'
 import type { Config, Settings } from '../config/schema.ts'
 import type { SocketAddress } from '../core/address.ts'
 import type { SharedMemory } from '../memory/shared-memory.ts'
-import type { BalancerView, EndpointState } from '../service/protocol.ts'
+import type { BalancerView, ChangedEndpoint, EndpointState } from '../service/protocol.ts'
 import { Runtime } from './runtime.ts'
 
 export { ConfigError, StartError } from './balancer-errors.ts'
@@ -91,14 +91,15 @@ export interface EndpointChange {
   /** Null or absent: the pool is found by the id; refused as `ambiguous` when different endpoints have it. */
   readonly pool?: string | null
   readonly id: string
-  /** 0 and up; 0 takes no new work. */
-  readonly weight?: number
-  readonly state?: EndpointState
+  /** 0 and up; 0 takes no new work. Null: what the config says again. */
+  readonly weight?: number | null
+  /** Null: what the config says again. */
+  readonly state?: EndpointState | null
 }
 
-/** `version`: the plan version that every running worker has acknowledged. */
+/** `version`: the plan version that every running worker has acknowledged. `endpoint`: after a change of one. */
 export type ControlResult =
-  | { readonly ok: true; readonly version: number }
+  | { readonly ok: true; readonly version: number; readonly endpoint?: ChangedEndpoint }
   | { readonly ok: false; readonly code: ControlRefusal; readonly message: string }
 
 /** `late`: it is applied, but a worker (named in the message) has not acknowledged within 5 s. */
@@ -172,7 +173,10 @@ export interface Balancer extends EventEmitter<BalancerEvents>, AsyncDisposable 
   refuseReload(problems: readonly Problem[]): void
   /** Names and states behind the numbers in `memory`, as of now. */
   view(): BalancerView
-  /** Changes an endpoint until the balancer ends: it outlives reloads as long as the config has the endpoint. */
+  /**
+   * Changes an endpoint, in every pool that has it, until the balancer ends: the change outlives reloads as long as the config has
+   * the endpoint, and each reload warns where the config says otherwise. A value that the config says itself is no change.
+   */
   setEndpoint(change: EndpointChange): Promise<ControlResult>
   /** Makes a worker throw, for drills; resolves when it is gone, and a replacement starts by itself. */
   killWorker(index: number): Promise<ControlResult>

@@ -28,10 +28,10 @@ export function findEndpoint(change: EndpointChange, records: Iterable<EndpointR
 
 function wrongValue({ weight, state }: EndpointChange): string | null {
   if (weight === undefined && state === undefined) return 'nothing to change: give a weight or a state'
-  if (weight !== undefined && !(weight >= 0 && weight <= 1_000_000)) {
+  if (weight !== undefined && weight !== null && !(weight >= 0 && weight <= 1_000_000)) {
     return `the weight must be 0 to 1000000, not ${weight}`
   }
-  if (state !== undefined && !STATES.has(state)) {
+  if (state !== undefined && state !== null && !STATES.has(state)) {
     return `the state must be active, draining or maintenance, not ${String(state)}`
   }
   return null

@@ -11,6 +11,8 @@ import type { SharedMemory } from '../memory/shared-memory.ts'
 import type { WorkerBoard } from '../memory/worker-board.ts'
 import type { EndpointPlan, ListenerPlan, Plan, PoolPlan } from '../pool/plan.ts'
 import type { EndpointState } from '../service/protocol.ts'
+import { effective, overlayOver } from './overlay.ts'
+import { atOnce, eachInSteps } from './slices.ts'
 import { numberedSlots, type Slot, SlotBook, type SlotDraft } from './slots.ts'
 
 /** Where a listener really is, after its bind was tried. */
@@ -49,11 +51,15 @@ export interface EndpointRecord {
   readonly zones: ReadonlyMap<string, string | null>
   /** By the file. */
   readonly base: { readonly weight: number; readonly state: EndpointState }
+  /** What was changed by hand, and differs from the file. */
+  readonly overlay: EndpointOverlay
   /** In force. */
   readonly weight: number
   readonly state: EndpointState
   readonly maxConnections: number
   readonly health: HealthSettings | null
+  /** The pool whose `health` that is; null: not checked. */
+  readonly healthPool: string | null
   readonly holdMs: number
 }
 
@@ -62,7 +68,11 @@ export interface PlanDraft {
   /** Without a version. */
   readonly plan: Omit<Plan, 'version'>
   readonly records: readonly EndpointRecord[]
+  /** The same by key; whoever commits may keep it. */
+  readonly byKey: Map<string, EndpointRecord>
   readonly warnings: readonly string[]
+  /** Looks at the overlay again: it may have been changed since the draft was begun. */
+  readonly layOverlay: () => void
   /** Writes the table; from `version` on the rows that are no longer named may be freed. */
   readonly commit: (version: number) => void
   readonly discard: () => void
@@ -74,8 +84,16 @@ export type PlanResult =
 
 /** An endpoint's identity: its state outlives edits of its settings and changes of its pool. */
 export function endpointKey(endpoint: { readonly id: string; readonly address: SocketAddress }): string {
-  return `${endpoint.id} ${formatAddress(endpoint.address)}`
+  let key = keys.get(endpoint)
+  if (key === undefined) {
+    key = `${endpoint.id} ${formatAddress(endpoint.address)}`
+    keys.set(endpoint, key)
+  }
+  return key
 }
+
+/** Settings are frozen: an endpoint's key is made once, however often plans are. */
+const keys = new WeakMap<object, string>()
 
 /** The bits of `Fitness` that an operator's word sets. */
 export function fitnessOf(state: EndpointState): number {
@@ -92,6 +110,7 @@ interface Gathered {
   readonly state: EndpointState
   maxConnections: number
   health: HealthSettings | null
+  healthPool: string | null
   holdMs: number
 }
 
@@ -136,10 +155,18 @@ export class Planner {
 
   /** `isAcknowledgedByAll` lets it free rows, when it needs them, that no sweep has come to yet. */
   draft(inputs: PlanInputs, isAcknowledgedByAll: (version: number) => boolean = () => false): PlanResult {
+    return atOnce(this.draftSteps(inputs, isAcknowledgedByAll))
+  }
+
+  /** The same in steps, for thousands of endpoints. No two drafts may be under way, and each has to be run to its end. */
+  *draftSteps(
+    inputs: PlanInputs,
+    isAcknowledgedByAll: (version: number) => boolean = () => false,
+  ): Generator<void, PlanResult> {
     const { settings } = inputs
     const problems: Problem[] = []
     const warnings: string[] = []
-    const gathered = gatherEndpoints(settings, problems, warnings)
+    const gathered = yield* gatherEndpoints(settings, problems, warnings)
     if (problems.length > 0) return { ok: false, problems }
 
     const draftRows = (): readonly [SlotDraft<Slot> | null, SlotDraft<Slot> | null, SlotDraft<EndpointSlot> | null] => {
@@ -160,11 +187,23 @@ export class Planner {
       return { ok: false, problems: [this.#full(settings, gathered.size, listeners === null, pools === null)] }
     }
 
+    yield
     const records = new Map<string, EndpointRecord>()
-    for (const each of gathered.values())
+    yield* eachInSteps(gathered.values(), (each) => {
       records.set(each.key, makeRecord(each, endpoints.slots.get(each.key)!, inputs))
-    const plan = makePlan(inputs, this.#ownName, records, listeners.slots, pools.slots)
+    })
+    const plan = yield* makePlan(inputs, this.#ownName, records, listeners.slots, pools.slots)
     const all = [...records.values()]
+    const layOverlay = (): void => {
+      for (const [index, record] of all.entries()) {
+        const given = inputs.overlay.get(record.key)
+        if (given === undefined && record.overlay === NOTHING_BY_HAND) continue
+        const overlay = overlayOver(record.base, given ?? NOTHING_BY_HAND)
+        const laid = { ...record, overlay, ...effective(record.base, overlay) }
+        all[index] = laid
+        records.set(laid.key, laid)
+      }
+    }
     const discard = (): void => {
       for (const draft of [listeners, pools, endpoints]) draft.discard()
     }
@@ -172,7 +211,7 @@ export class Planner {
       for (const record of all) writeRecord(this.#table, record)
       for (const draft of [listeners, pools, endpoints] as readonly SlotDraft<Slot>[]) draft.commit(version)
     }
-    return { ok: true, draft: { plan, records: all, warnings, commit, discard } }
+    return { ok: true, draft: { plan, records: all, byKey: records, warnings, layOverlay, commit, discard } }
   }
 
   #full(settings: Settings, endpointCount: number, isListeners: boolean, isPools: boolean): Problem {
@@ -206,15 +245,19 @@ export function writeRecord(table: EndpointTable, record: EndpointRecord): void 
 }
 
 /** Endpoints by key, those that several pools share merged; where the pools contradict each other it is a problem. */
-function gatherEndpoints(settings: Settings, problems: Problem[], warnings: string[]): Map<string, Gathered> {
+function* gatherEndpoints(
+  settings: Settings,
+  problems: Problem[],
+  warnings: string[],
+): Generator<void, Map<string, Gathered>> {
   const gathered = new Map<string, Gathered>()
   for (const [poolName, pool] of Object.entries(settings.pools)) {
-    for (const endpoint of pool.endpoints) {
+    yield* eachInSteps(pool.endpoints, (endpoint) => {
       const key = endpointKey(endpoint)
       const known = gathered.get(key)
       if (known === undefined) gathered.set(key, firstMention(key, poolName, pool, endpoint))
       else mergeMention(known, poolName, pool, endpoint, problems, warnings)
-    }
+    })
   }
   return gathered
 }
@@ -230,6 +273,7 @@ function firstMention(key: string, poolName: string, pool: PoolSettings, endpoin
     state: endpoint.state,
     maxConnections: endpoint.maxConnections === 0 ? pool.connections.max : endpoint.maxConnections,
     health: pool.health === false ? null : pool.health,
+    healthPool: pool.health === false ? null : poolName,
     holdMs: pool.passive.holdMs,
   }
 }
@@ -259,10 +303,11 @@ function mergeMention(
   if (pool.health !== false) {
     if (known.health === null) {
       known.health = pool.health
+      known.healthPool = poolName
       known.holdMs = pool.passive.holdMs
     } else if (JSON.stringify(known.health) !== JSON.stringify(pool.health)) {
       warnings.push(
-        `endpoint '${endpoint.id}' is checked as pool '${first}' says, not as pool '${poolName}' does: give it another id in one of them to have both checks`,
+        `endpoint '${endpoint.id}' is checked as pool '${known.healthPool}' says, not as pool '${poolName}' does: give it another id in one of them to have both checks`,
       )
     }
   }
@@ -275,11 +320,11 @@ function makeRecord(
   { slot, generation }: { readonly slot: number; readonly generation: number },
   { overlay, resolve }: PlanInputs,
 ): EndpointRecord {
-  const { key, id, configured, pools, zones, maxConnections, health, holdMs } = gathered
-  const byHand = overlay.get(key)
+  const { key, id, configured, pools, zones, maxConnections, health, healthPool, holdMs } = gathered
   const base = { weight: gathered.weight, state: gathered.state }
-  const weight = byHand?.weight ?? base.weight
-  const state = byHand?.state ?? base.state
+  const given = overlay.get(key)
+  const byHand = given === undefined ? NOTHING_BY_HAND : overlayOver(base, given)
+  const { weight, state } = effective(base, byHand)
   const address = literalAddress(configured, resolve)
   return {
     key,
@@ -291,13 +336,17 @@ function makeRecord(
     pools,
     zones,
     base,
+    overlay: byHand,
     weight,
     state,
     maxConnections,
     health,
+    healthPool,
     holdMs,
   }
 }
+
+const NOTHING_BY_HAND: EndpointOverlay = {}
 
 function literalAddress(configured: SocketAddress, resolve: PlanInputs['resolve']): SocketAddress | null {
   if (configured.kind === 'unix') return configured
@@ -305,22 +354,23 @@ function literalAddress(configured: SocketAddress, resolve: PlanInputs['resolve'
   return host === null ? null : host === configured.host ? configured : { ...configured, host }
 }
 
-function makePlan(
+function* makePlan(
   { settings, listenAddresses }: PlanInputs,
   ownName: string,
   records: ReadonlyMap<string, EndpointRecord>,
   listenerSlots: ReadonlyMap<string, Slot>,
   poolSlots: ReadonlyMap<string, Slot>,
-): Omit<Plan, 'version'> {
+): Generator<void, Omit<Plan, 'version'>> {
   const { forwarded, accessLog } = settings
+  const pools: PoolPlan[] = []
+  for (const [name, pool] of Object.entries(settings.pools))
+    pools.push(yield* makePool(name, pool, poolSlots.get(name)!.slot, records))
   return {
     listeners: settings.listeners.map((listener) =>
       makeListener(listener, listenAddresses.get(listener.name)!, listenerSlots.get(listener.name)!.slot),
     ),
     routes: settings.routes.map(({ name, match, pool }) => ({ name, match, pool })),
-    pools: Object.entries(settings.pools).map(([name, pool]) =>
-      makePool(name, pool, poolSlots.get(name)!.slot, records),
-    ),
+    pools,
     identity: {
       via: forwarded.viaName === 'auto' ? ownName : forwarded.viaName,
       forwarded: { xForwarded: forwarded.xForwarded, standard: forwarded.standard, via: forwarded.via },
@@ -337,19 +387,19 @@ function makeListener(listener: ListenerSettings, { address, reusePort }: Listen
   return { name, slot, address, reusePort, protocol, trustedProxies, limits, timeouts }
 }
 
-function makePool(
+function* makePool(
   name: string,
   pool: PoolSettings,
   slot: number,
   records: ReadonlyMap<string, EndpointRecord>,
-): PoolPlan {
+): Generator<void, PoolPlan> {
   const { balance, timeouts, connections, retries, passive, limits } = pool
   const endpoints: EndpointPlan[] = []
-  for (const { id, address: configured } of pool.endpoints) {
-    const record = records.get(endpointKey({ id, address: configured }))!
-    const { address, generation, zones } = record
+  yield* eachInSteps(pool.endpoints, (endpoint) => {
+    const record = records.get(endpointKey(endpoint))!
+    const { id, address, generation, zones } = record
     if (address !== null) endpoints.push({ id, slot: record.slot, generation, address, zone: zones.get(name) ?? null })
-  }
+  })
   return { name, slot, picker: balance, endpoints, timeouts, connections, retries, passive, limits }
 }
 

@@ -17,7 +17,7 @@ export function readSettings(config: Config | Settings): ParsedConfig {
   return isSettings ? { settings: config as Settings, warnings: [] } : parseConfig(config)
 }
 
-/** Tells settings apart where the caller gave no hash of the file. */
+/** Tells settings apart where the caller gave no hash of the file; as long as that. */
 export function hashOf(settings: Settings): string {
-  return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12)
+  return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16)
 }

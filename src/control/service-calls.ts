@@ -1,5 +1,5 @@
 /** What the admin API asks of control, answered in its words. */
-import type { Problem } from '../config/problem.ts'
+import { formatProblem } from '../config/problem.ts'
 import type { CallResult, ServiceCall } from '../service/protocol.ts'
 import type { Balancer, BalancerOptions, ControlRefusal, ControlResult } from './balancer.ts'
 
@@ -34,12 +34,7 @@ async function answerReload(onReloadCall: BalancerOptions['onReloadCall']): Prom
   const result = await onReloadCall()
   if (result.ok) return { ok: true, version: result.version }
   const title = 'the config was refused, the one before is in force'
-  return { ok: false, status: 422, title, detail: result.problems.map(problemText).join('\n') }
-}
-
-/** One line: where and what. */
-export function problemText({ path, message }: Problem): string {
-  return path === '' ? message : `${path}: ${message}`
+  return { ok: false, status: 422, title, detail: result.problems.map(formatProblem).join('\n') }
 }
 
 const REFUSALS: Readonly<Record<ControlRefusal, { readonly status: number; readonly title: string }>> = {

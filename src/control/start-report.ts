@@ -25,7 +25,12 @@ export function startWarnings(
   }
   for (const { id, detail } of unresolved) warnings.push(`endpoint '${id}': ${detail}`)
   if (process.getuid?.() === 0) {
-    warnings.push('it runs as root, which it does not need: give it CAP_NET_BIND_SERVICE or a port above 1023')
+    const low = plan.listeners.flatMap(({ address }) =>
+      address.kind === 'ip' && address.port > 0 && address.port < 1024 ? address.port : [],
+    )
+    const need = low.length === 0 ? 'which no port here needs' : `which port ${low[0]} alone does not need`
+    const how = low.length === 0 ? '' : ' with CAP_NET_BIND_SERVICE'
+    warnings.push(`it runs as root, ${need}: run it as a user of its own${how}`)
   }
   return warnings
 }

@@ -35,7 +35,8 @@ export function makeView(sources: ViewSources): BalancerView {
     state,
     config,
     workers,
-    listeners: plan.listeners.map(({ name, slot, address }) => ({
+    // One that moves is in the plan twice for a moment, where it goes first.
+    listeners: uniqueByName(plan.listeners).map(({ name, slot, address }) => ({
       name,
       slot,
       bind: binds.get(name) ?? formatAddress(address),
@@ -50,10 +51,15 @@ export function makeView(sources: ViewSources): BalancerView {
   }
 }
 
+function uniqueByName<T extends { readonly name: string }>(all: readonly T[]): T[] {
+  return all.filter(({ name }, index) => all.findIndex((other) => other.name === name) === index)
+}
+
 function endpointView(record: EndpointRecord, pool: string, lastCheck: LastCheck | null): EndpointView {
-  const { id, slot, generation, configured, zones, state } = record
+  const { id, slot, generation, configured, zones, state, base, overlay, pools, healthPool } = record
   const address = formatAddress(record.address ?? configured)
-  return { id, slot, generation, address, zone: zones.get(pool) ?? null, state, lastCheck }
+  const zone = zones.get(pool) ?? null
+  return { id, slot, generation, address, zone, state, base, overlay, pools, healthPool, lastCheck }
 }
 
 /** A match in words: `host a.example or b.example, path /x/*`. */

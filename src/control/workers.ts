@@ -8,16 +8,13 @@ import { Worker } from 'node:worker_threads'
 import type { SharedMemory } from '../memory/shared-memory.ts'
 import { type WorkerBoard, WorkerState } from '../memory/worker-board.ts'
 import { Counter, OPEN_COUNTERS } from '../observe/counters.ts'
-import type { Plan, WorkerCommand, WorkerEvent } from '../pool/plan.ts'
+import { listenerSocket } from '../pool/listener-socket.ts'
+import type { ListenerPlan, ListenFailed, Plan, WorkerCommand, WorkerEvent } from '../pool/plan.ts'
 import type { WorkerView } from '../service/protocol.ts'
 import { RestartDelay } from './restart-delay.ts'
+import { Silence, TICK_MS } from './silence.ts'
 
-/** Both the worker's tick and the watchdog's. */
-const TICK_MS = 250
-/**
- * Silent watchdog ticks that make a running worker hung: 3 s. They are our own ticks, so a machine that was paused, or a
- * process that was stopped, adds one and kills nobody.
- */
+/** Silent watchdog ticks that make a running worker hung: 3 s. */
 const HUNG_TICKS = 12
 /** A worker that is still loading may be silent for 30 s, and one that cannot listen may stay for 6 s, for a reload that undoes it. */
 const HUNG_STARTING_TICKS = 120
@@ -63,8 +60,8 @@ export interface WorkersDeps {
   readonly reconcile: () => number
   readonly onReady: (index: number, restarts: number) => void
   readonly onExit: (exit: WorkerEnd) => void
-  /** A listener that should be open is not. While nobody waits for it (`start`, a reload) the worker should be replaced. */
-  readonly onListenFailed: (index: number, failure: ListenFailure) => void
+  /** While nobody waits for it (`start`, a reload) the worker should be replaced. */
+  readonly onListenFailed: (index: number, failure: ListenFailed) => void
   readonly onWarning: (index: number, message: string) => void
   readonly onTrouble: (event: 'worker-stuck' | 'counts-corrected', message: string) => void
   /** A state changed: views are out of date. */
@@ -74,12 +71,6 @@ export interface WorkersDeps {
 export interface WorkersOptions {
   readonly count: number
   readonly heapMb: number
-}
-
-export interface ListenFailure {
-  readonly listener: string
-  readonly code: string
-  readonly message: string
 }
 
 interface Seat {
@@ -92,17 +83,17 @@ interface Seat {
   startTimer: NodeJS.Timeout | null
   killTimer: NodeJS.Timeout | null
   readyAt: number
-  ticksSeen: number
-  silentTicks: number
+  silence: Silence
   /** Watchdog ticks for which it could not listen where it should, while it starts. */
   failedTicks: number
   /** Why we are ending it, when it is we. */
   intent: { readonly reason: WorkerExitReason; readonly detail: string } | null
   error: { readonly reason: 'error' | 'heap'; readonly detail: string; readonly stack: string | null } | null
+  /** Sockets (`listenerSocket`) that it should have; which of them it has, and which it cannot have. */
   expected: ReadonlySet<string>
+  readonly listening: Set<string>
+  readonly listenFailed: Map<string, ListenFailed>
   bootVersion: number
-  readonly listening: Map<string, number>
-  readonly listenFailed: Map<string, ListenFailure>
   isDrained: boolean
 }
 
@@ -136,15 +127,14 @@ export class Workers {
       startTimer: null,
       killTimer: null,
       readyAt: 0,
-      ticksSeen: 0,
-      silentTicks: 0,
+      silence: new Silence(),
       failedTicks: 0,
       intent: null,
       error: null,
       expected: new Set<string>(),
       bootVersion: 0,
-      listening: new Map<string, number>(),
-      listenFailed: new Map<string, ListenFailure>(),
+      listening: new Set<string>(),
+      listenFailed: new Map<string, ListenFailed>(),
       isDrained: false,
     }))
   }
@@ -164,8 +154,7 @@ export class Workers {
 
   /** To every worker that has a thread, those that are still starting included: their port keeps it until they read. */
   broadcast(command: WorkerCommand): void {
-    if (command.type === 'plan')
-      for (const seat of this.#seats) seat.expected = expectedListeners(command.plan, seat.index)
+    if (command.type === 'plan') for (const seat of this.#seats) expect(seat, command.plan)
     for (const { worker } of this.#seats) worker?.postMessage(command)
   }
 
@@ -191,32 +180,20 @@ export class Workers {
   }
 
   /** Has every running worker that should listen on these listeners told whether it can? */
-  isOpened(listeners: readonly { readonly name: string; readonly reusePort: boolean }[]): boolean {
+  isOpened(listeners: readonly ListenerPlan[]): boolean {
     return this.#seats.every(
       ({ worker, state, index, listening, listenFailed }) =>
         worker === null ||
         state !== 'running' ||
-        listeners.every(
-          ({ name, reusePort }) => (!reusePort && index > 0) || listening.has(name) || listenFailed.has(name),
-        ),
+        socketsOf(listeners, index).every((socket) => listening.has(socket) || listenFailed.has(socket)),
     )
   }
 
   /** Failures to listen that workers have told of and not overcome since. */
-  listenFailures(): { readonly index: number; readonly failure: ListenFailure }[] {
+  listenFailures(): { readonly index: number; readonly failure: ListenFailed }[] {
     return this.#seats.flatMap(({ index, listenFailed }) =>
       [...listenFailed.values()].map((failure) => ({ index, failure })),
     )
-  }
-
-  /** A plan changed these listeners: what was heard of them is void. */
-  forgetListeners(names: readonly string[]): void {
-    for (const { listening, listenFailed } of this.#seats) {
-      for (const name of names) {
-        listening.delete(name)
-        listenFailed.delete(name)
-      }
-    }
   }
 
   /** Resolves true as soon as `isDone` holds (looked at whenever a worker says something), false after `timeoutMs`. */
@@ -310,16 +287,15 @@ export class Workers {
     const { board } = this.#deps
     const boot = this.#deps.boot(seat.index)
     seat.bootVersion = boot.plan.version
-    seat.expected = expectedListeners(boot.plan, seat.index)
+    seat.expected = new Set(socketsOf(boot.plan.listeners, seat.index))
     seat.listening.clear()
     seat.listenFailed.clear()
     seat.intent = null
     seat.error = null
     seat.isDrained = false
     seat.readyAt = 0
-    seat.silentTicks = 0
+    seat.silence = new Silence(board.ticks(seat.index))
     seat.failedTicks = 0
-    seat.ticksSeen = board.ticks(seat.index)
     board.acknowledge(seat.index, 0)
     board.setState(seat.index, WorkerState.STARTING)
     const worker = this.#startThread(seat, boot)
@@ -351,12 +327,12 @@ export class Workers {
   #hear(seat: Seat, event: WorkerEvent): void {
     switch (event.type) {
       case 'listening':
-        seat.listening.set(event.listener, event.port)
-        seat.listenFailed.delete(event.listener)
+        seat.listening.add(event.socket)
+        seat.listenFailed.delete(event.socket)
         break
       case 'listen-failed':
-        seat.listening.delete(event.listener)
-        seat.listenFailed.set(event.listener, event)
+        seat.listening.delete(event.socket)
+        seat.listenFailed.set(event.socket, event)
         this.#deps.onListenFailed(seat.index, event)
         break
       case 'drained':
@@ -378,7 +354,7 @@ export class Workers {
 
   #isUp(seat: Seat): boolean {
     if (this.#isStopping || this.#deps.board.acknowledged(seat.index) < seat.bootVersion) return false
-    for (const name of seat.expected) if (!seat.listening.has(name)) return false
+    for (const socket of seat.expected) if (!seat.listening.has(socket)) return false
     return true
   }
 
@@ -387,25 +363,19 @@ export class Workers {
       // A drained worker has stopped its clock.
       if (seat.worker === null || seat.intent !== null || seat.isDrained) continue
       if (seat.state === 'starting') this.#watchListening(seat)
-      const ticks = this.#deps.board.ticks(seat.index)
-      if (ticks !== seat.ticksSeen) {
-        seat.ticksSeen = ticks
-        seat.silentTicks = 0
-        continue
-      }
-      seat.silentTicks += 1
+      const silentTicks = seat.silence.tick(this.#deps.board.ticks(seat.index))
       const limit = seat.state === 'starting' ? HUNG_STARTING_TICKS : HUNG_TICKS
-      if (seat.silentTicks >= limit) {
+      if (silentTicks >= limit) {
         this.#terminate(seat, { reason: 'hung', detail: `it gave no sign of life for ${(limit * TICK_MS) / 1000} s` })
       }
     }
   }
 
   #watchListening(seat: Seat): void {
-    const failed = [...seat.expected].find((name) => seat.listenFailed.has(name))
+    const [failed] = [...seat.expected].flatMap((socket) => seat.listenFailed.get(socket) ?? [])
     seat.failedTicks = failed === undefined ? 0 : seat.failedTicks + 1
-    if (seat.failedTicks < CANNOT_LISTEN_TICKS) return
-    this.#terminate(seat, { reason: 'error', detail: `it cannot listen on '${failed}'` })
+    if (failed === undefined || seat.failedTicks < CANNOT_LISTEN_TICKS) return
+    this.#terminate(seat, { reason: 'error', detail: `it cannot listen on '${failed.listener}'` })
   }
 
   #terminate(seat: Seat, intent: Seat['intent']): void {
@@ -484,9 +454,17 @@ export class Workers {
   }
 }
 
-/** Names of the listeners that the worker at `index` opens. */
-function expectedListeners(plan: Plan, index: number): ReadonlySet<string> {
-  return new Set(plan.listeners.filter(({ reusePort }) => reusePort || index === 0).map(({ name }) => name))
+/** Which of the listeners the worker at `index` opens. */
+function socketsOf(listeners: readonly ListenerPlan[], index: number): string[] {
+  return listeners.filter(({ reusePort }) => reusePort || index === 0).map(listenerSocket)
+}
+
+/** A new plan: what was heard of sockets that the last one or this one does not name is void. */
+function expect(seat: Seat, plan: Plan): void {
+  const before = seat.expected
+  seat.expected = new Set(socketsOf(plan.listeners, seat.index))
+  for (const told of [seat.listening, seat.listenFailed])
+    for (const socket of told.keys()) if (!before.has(socket) || !seat.expected.has(socket)) told.delete(socket)
 }
 
 function describeError(error: unknown): NonNullable<Seat['error']> {

@@ -58,7 +58,13 @@ export function parseEndpointUrl(text: string): Reading<SocketAddress> {
     return wrong("it must start with 'http://' or 'unix:'", text === '' ? undefined : `write 'http://${text}'`)
   }
   const name = scheme[1]?.toLowerCase()
-  if (name === 'https') return wrong('TLS towards endpoints is not spoken yet', `write 'http://${text.slice(8)}'`)
+  if (name === 'https') {
+    const host = text
+      .slice('https://'.length)
+      .replace(/[/?#].*$/s, '')
+      .replace(/^.*@/s, '')
+    return wrong('TLS towards endpoints is not spoken yet', host === '' ? undefined : `write 'http://${host}'`)
+  }
   if (name !== 'http')
     return wrong(`the scheme '${name}' is not spoken here`, "write 'http://host:port' or 'unix:/path'")
   let rest = text.slice('http://'.length)

@@ -5,47 +5,60 @@
 import { ERROR_INDEX } from '../core/errors.ts'
 import type { MessageHead, ResponseHead } from '../http1/head.ts'
 import type { WorkerContext } from './context.ts'
-import type { Exchange } from './exchange.ts'
-import type { WorkerEndpoint } from './pools.ts'
-import type { RelayBuffer } from './relay-buffers.ts'
+import type { DownstreamStream } from './downstream-stream.ts'
+import type { Exchange, ExchangeAttempt } from './exchange.ts'
+import type { LeasedBuffer } from './leased-buffers.ts'
+import type { WorkerEndpoint } from './pick-endpoint.ts'
 import { failExchange } from './respond.ts'
 import { mayRepeat } from './retry.ts'
-import type { UpstreamStream } from './streams.ts'
+import type { UpstreamStream } from './upstream-stream.ts'
 
-export class Attempt {
+export class Attempt implements ExchangeAttempt {
   readonly exchange: Exchange
   readonly context: WorkerContext
-  endpoint: WorkerEndpoint
-  startedAt: number
+  /** Null before it begins and from its end on: what is kept for reuse holds on to nothing of an old plan. */
+  #endpoint: WorkerEndpoint | null = null
+  startedAt = 0
   upstream: UpstreamStream | null = null
-  /** It runs on a kept-alive connection. */
   isReused = false
   hasSentHead = false
-  #isSettled = false
   #bytesReceived = 0
 
-  constructor(exchange: Exchange, endpoint: WorkerEndpoint, nowMs: number) {
+  constructor(exchange: Exchange) {
     this.exchange = exchange
     this.context = exchange.context
-    this.endpoint = endpoint
-    this.startedAt = nowMs
   }
 
-  /** The object serves the next attempt of the same connection: one request makes no garbage of it. */
+  /** The object serves the next attempt of the same exchange: one request makes no garbage of it. */
   begin(endpoint: WorkerEndpoint, nowMs: number): void {
-    this.endpoint = endpoint
+    this.#endpoint = endpoint
     this.startedAt = nowMs
     this.upstream = null
     this.isReused = false
     this.hasSentHead = false
-    this.#isSettled = false
     this.#bytesReceived = 0
   }
 
   // ------------------------------------------------------------------ told by the upstream codec
 
+  get downstream(): DownstreamStream {
+    return this.exchange.downstream
+  }
+
+  get tunnelIdleMs(): number {
+    return this.exchange.downstream.listener.plan.timeouts.tunnelIdleMs
+  }
+
+  carriedBy(upstream: UpstreamStream, isReused: boolean): void {
+    this.upstream = upstream
+    this.isReused = isReused
+    if (isReused) this.exchange.connectMs = 0
+  }
+
   connected(): void {
-    const { context, endpoint } = this
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
+    const { context } = this
     context.table.connectSucceeded(endpoint.slot, endpoint.generation)
     this.exchange.connectMs = context.timers.clock() - this.startedAt
   }
@@ -65,25 +78,24 @@ export class Attempt {
     this.exchange.switchProtocols(head, upgrade)
   }
 
-  data(bytes: Buffer, start: number, end: number, lease: RelayBuffer | null): boolean {
+  data(bytes: Buffer, start: number, end: number, lease: LeasedBuffer | null): boolean {
     this.#bytesReceived += end - start
-    return this.exchange.responseData(bytes, start, end, lease)
+    return this.exchange.relayResponseBody(bytes, start, end, lease)
   }
 
-  /** The answer is complete, and the connection has let go of the attempt already, so that the next request may take it. */
   end(trailers: MessageHead | null): void {
     const { exchange } = this
     this.upstream = null
     this.#settle(exchange.status)
     exchange.attempt = null
-    exchange.spareAttempt = this
+    exchange.keepSpareAttempt(this)
     exchange.responseEnd(trailers)
   }
 
-  /** The attempt came to nothing. `error` is an `ERROR_INDEX`. */
   failed(error: number): void {
-    const { exchange, context, endpoint } = this
-    if (this.#isSettled) return
+    const { exchange, context } = this
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
     this.upstream = null
     const { slot, generation } = endpoint
     if (error === ERROR_INDEX.EK_CONNECT_FAILED || error === ERROR_INDEX.EK_CONNECT_TIMEOUT)
@@ -91,20 +103,31 @@ export class Attempt {
     this.#settle(0)
     if (exchange.attempt !== this) return
     exchange.attempt = null
-    exchange.spareAttempt = this
+    exchange.keepSpareAttempt(this)
     exchange.lastError = error
-    if (mayRepeat(exchange, error, endpoint)) context.startAttempt(exchange)
+    if (mayRepeat(exchange, error, endpoint)) exchange.startAttempt()
     else failExchange(exchange, error)
+  }
+
+  broken(error: unknown): void {
+    const { exchange } = this
+    this.upstream = null
+    try {
+      this.#settle(-1)
+    } finally {
+      if (exchange.attempt === this) exchange.attempt = null
+      if (exchange.isOver) this.context.internalErrors.report(error)
+      else exchange.breakOff(error)
+    }
   }
 
   // ------------------------------------------------------------------ told by the exchange
 
-  /** The exchange is over or goes on without this attempt. */
   cancel(): void {
-    const { upstream } = this
+    const { exchange, upstream } = this
     this.upstream = null
-    if (!this.#isSettled) this.#settle(this.exchange.responseStarted ? this.exchange.status : -1)
-    this.exchange.spareAttempt = this
+    this.#settle(exchange.responseStarted ? exchange.status : -1)
+    exchange.keepSpareAttempt(this)
     if (upstream !== null) upstream.cancel()
   }
 
@@ -113,16 +136,21 @@ export class Attempt {
     this.exchange.firstByteMs = this.context.timers.clock() - this.startedAt
   }
 
-  /** Gives back what the attempt held; a status of 0 is a failure, -1 neither success nor failure. */
+  /** Gives back what the attempt held, once; a status of 0 is a failure, -1 neither success nor failure. */
   #settle(status: number): void {
-    this.#isSettled = true
-    const { context, endpoint, exchange } = this
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
+    this.#endpoint = null
+    const { context, exchange } = this
     const { slot, generation } = endpoint
-    if (status > 0) {
-      const { firstByteMs, bytesReceived } = exchange
-      context.table.record(context.index, slot, generation, status, firstByteMs, this.#bytesReceived, bytesReceived)
-    } else if (status === 0) context.table.recordFailure(context.index, slot, generation)
-    // Last: as long as the count is held, the slot cannot pass to another endpoint.
-    context.table.release(context.index, slot, generation)
+    try {
+      if (status > 0) {
+        const { firstByteMs, bytesReceived } = exchange
+        context.table.record(context.index, slot, generation, status, firstByteMs, this.#bytesReceived, bytesReceived)
+      } else if (status === 0) context.table.recordFailure(context.index, slot, generation)
+    } finally {
+      // Last, as the slot cannot pass to another endpoint as long as the count is held; and whatever happens.
+      context.table.release(context.index, slot, generation)
+    }
   }
 }

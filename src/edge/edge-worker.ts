@@ -7,13 +7,15 @@ import { KeyedTable } from '../memory/keyed-table.ts'
 import type { SharedMemory } from '../memory/shared-memory.ts'
 import { WorkerBoard, WorkerState } from '../memory/worker-board.ts'
 import { Counter } from '../observe/counters.ts'
+import { listenerSocket } from '../pool/listener-socket.ts'
 import type { AccessLogPlan, ListenerPlan, Plan, PoolDelta, WorkerCommand, WorkerEvent } from '../pool/plan.ts'
+import { AccessRecorder } from './access-recorder.ts'
 import type { WorkerContext } from './context.ts'
 import { ExchangePool } from './exchange-pool.ts'
 import { Http1Upstream } from './http1-upstream.ts'
+import { InternalErrors } from './internal-errors.ts'
 import { Listener } from './listener.ts'
-import { WorkerPool } from './pools.ts'
-import { AccessRecorder } from './record.ts'
+import { WorkerPool } from './pick-endpoint.ts'
 import { RequestIds } from './request-ids.ts'
 import { startAttempt } from './request-path.ts'
 import { RouteTable } from './route-table.ts'
@@ -27,21 +29,23 @@ export interface WorkerBoot {
   readonly plan: Plan
 }
 
-const COARSE_TICK_MS = 250
-
 export class EdgeWorker {
   readonly context: WorkerContext
+  readonly exchanges: ExchangePool
   readonly #post: (event: WorkerEvent) => void
   readonly #cursors: Cursors
   readonly #connect: Connect
   readonly #pools = new Map<string, WorkerPool>()
+  /** By `listenerSocket`. */
   readonly #listeners = new Map<string, Listener>()
   /** Removed by a reload, with connections still open. */
   readonly #retired = new Set<Listener>()
   #accessPlan = ''
-  #lastTickMs: number
   /** Plans are applied one after the other: binding a listener takes a moment. */
   #applying: Promise<void> = Promise.resolve()
+  #hasApplied = false
+  /** A step failed, and no whole plan has come since. */
+  #isBehind = false
 
   constructor(
     boot: WorkerBoot,
@@ -55,9 +59,8 @@ export class EdgeWorker {
     this.#cursors = new Cursors(memory)
     const timers = new Timers(
       () => performance.now(),
-      () => this.#tick(),
+      (lateMs) => this.#tick(lateMs),
     )
-    this.#lastTickMs = timers.nowMs
     this.context = {
       index,
       workers: memory.sizes.workers,
@@ -71,15 +74,18 @@ export class EdgeWorker {
       identity: plan.identity,
       accessLog: null,
       isDraining: false,
-      exchanges: new ExchangePool(() => this.context),
-      startAttempt,
+      internalErrors: new InternalErrors(
+        (message) => post({ type: 'warning', message }),
+        () => timers.clock(),
+      ),
     }
+    this.exchanges = new ExchangePool(this.context, startAttempt)
     board.setState(index, WorkerState.STARTING)
   }
 
   /** The listener of that name, for whoever embeds a worker. */
   listener(name: string): Listener | undefined {
-    return this.#listeners.get(name)
+    return [...this.#listeners.values()].find(({ plan }) => plan.name === name)
   }
 
   command(command: WorkerCommand): void {
@@ -119,8 +125,17 @@ export class EdgeWorker {
     await this.context.accessLog?.close()
   }
 
+  /**
+   * A step that fails says why and is not acknowledged, nor is any behind it until a whole plan has been applied: what was
+   * in force goes on to serve. The very first plan leaves nothing to serve, so its failure ends the worker, which is replaced.
+   */
   #inTurn(work: () => void | Promise<void>): void {
-    this.#applying = this.#applying.then(work)
+    this.#applying = this.#applying.then(work).catch((error: unknown) => {
+      if (!this.#hasApplied) throw error
+      this.#isBehind = true
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.#post({ type: 'warning', message: `a change could not be applied and is not in force here: ${text}` })
+    })
   }
 
   async #apply(plan: Plan): Promise<void> {
@@ -128,10 +143,13 @@ export class EdgeWorker {
     context.identity = plan.identity
     this.#openAccessLog(plan.accessLog)
     this.#applyPools(plan)
-    const wanted = new Set(plan.listeners.map(({ name }) => name))
-    for (const [name, listener] of this.#listeners) if (!wanted.has(name)) this.#retire(name, listener)
+    // New sockets before old ones go: a listener that moves is never without one.
     for (const listenerPlan of plan.listeners) await this.#applyListener(listenerPlan, plan)
-    context.board.setState(context.index, WorkerState.RUNNING)
+    const wanted = new Set(plan.listeners.map(listenerSocket))
+    for (const [socket, listener] of this.#listeners) if (!wanted.has(socket)) this.#retire(socket, listener)
+    this.#hasApplied = true
+    this.#isBehind = false
+    if (!context.isDraining) context.board.setState(context.index, WorkerState.RUNNING)
     this.#acknowledge(plan.version)
   }
 
@@ -154,20 +172,18 @@ export class EdgeWorker {
 
   async #applyListener(plan: ListenerPlan, whole: Plan): Promise<void> {
     const routes = new RouteTable(whole.routes, plan.name, this.#pools)
-    const before = this.#listeners.get(plan.name)
-    if (before !== undefined) {
-      if (JSON.stringify(before.plan.address) === JSON.stringify(plan.address)) return before.update(plan, routes)
-      this.#retire(plan.name, before)
-    }
+    const socket = listenerSocket(plan)
+    const open = this.#listeners.get(socket)
+    if (open !== undefined) return open.update(plan, routes)
     if (!plan.reusePort && this.context.index !== 0) return
-    const listener = new Listener(this.context, plan, routes)
+    const listener = new Listener(this.context, this.exchanges, plan, routes)
     try {
       const port = await listener.listen()
-      this.#listeners.set(plan.name, listener)
-      this.#post({ type: 'listening', listener: plan.name, port })
+      this.#listeners.set(socket, listener)
+      this.#post({ type: 'listening', listener: plan.name, socket, port })
     } catch (error) {
       const { code = 'unknown', message } = error as NodeJS.ErrnoException
-      this.#post({ type: 'listen-failed', listener: plan.name, code, message })
+      this.#post({ type: 'listen-failed', listener: plan.name, socket, code, message })
     }
   }
 
@@ -176,8 +192,8 @@ export class EdgeWorker {
     this.#acknowledge(delta.version)
   }
 
-  #retire(name: string, listener: Listener): void {
-    this.#listeners.delete(name)
+  #retire(socket: string, listener: Listener): void {
+    this.#listeners.delete(socket)
     this.#retired.add(listener)
     void listener.drain().then(() => this.#retired.delete(listener))
   }
@@ -208,16 +224,14 @@ export class EdgeWorker {
   }
 
   #acknowledge(version: number): void {
+    if (this.#isBehind) return
     this.context.board.acknowledge(this.context.index, version)
     this.#post({ type: 'acknowledged', version })
   }
 
-  #tick(): void {
+  #tick(lateMs: number): void {
     const { context } = this
-    const { nowMs } = context.timers
-    const lateMs = nowMs - this.#lastTickMs - COARSE_TICK_MS
-    this.#lastTickMs = nowMs
-    if (lateMs > 0) context.counters[Counter.LATE_MS]! += lateMs
+    context.counters[Counter.LATE_MS]! += lateMs
     if (context.accessLog !== null) context.counters[Counter.ACCESS_LOG_DROPPED] = context.accessLog.dropped
     context.board.tick(context.index)
   }

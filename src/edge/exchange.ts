@@ -7,29 +7,38 @@ import { Framing, type MessageHead, MethodId, type RequestHead, type ResponseHea
 import { latin1 } from '../http1/latin1.ts'
 import { isIdempotent } from '../http1/methods.ts'
 import { Counter } from '../observe/counters.ts'
-import type { Attempt } from './attempt.ts'
 import type { WorkerContext } from './context.ts'
-import type { WorkerPool } from './pools.ts'
-import { recordExchange } from './record.ts'
-import type { RelayBuffer } from './relay-buffers.ts'
+import type { DownstreamStream } from './downstream-stream.ts'
+import type { LeasedBuffer } from './leased-buffers.ts'
+import type { WorkerEndpoint, WorkerPool } from './pick-endpoint.ts'
+import { recordMetrics } from './record-metrics.ts'
 import { failExchange } from './respond.ts'
 import type { Route } from './route-table.ts'
-import type { DownstreamStream } from './streams.ts'
 import { Deadline } from './timers.ts'
 import { Tunnel } from './tunnel.ts'
+import type { OutgoingRequest, UpstreamAttempt, UpstreamStream } from './upstream-stream.ts'
 
 /** Body bytes held while there is no connection to give them to; then the client is asked to wait. */
 const HOLD_BYTES = 64 * 1024
 const MAX_PIECES = 64
 const MAX_ATTEMPTS = 16
 const NO_BYTES = Buffer.alloc(0)
-/** The client's side of an exchange that is not in use: nothing may ask it for anything. */
-const NOBODY = null as unknown as DownstreamStream
 
-export class Exchange extends Deadline {
+/** An attempt, as its exchange knows it. */
+export interface ExchangeAttempt extends UpstreamAttempt {
+  readonly upstream: UpstreamStream | null
+  begin(endpoint: WorkerEndpoint, nowMs: number): void
+  /** The exchange is over or goes on without this attempt. */
+  cancel(): void
+}
+
+export class Exchange extends Deadline implements OutgoingRequest {
   readonly context: WorkerContext
-  downstream: DownstreamStream
+  readonly #startAttempt: (exchange: Exchange) => void
+  /** Null while it waits in the pool. */
+  #downstream: DownstreamStream | null = null
   isOver = false
+  isBroken = false
   startedAt = 0
 
   // The request.
@@ -67,8 +76,9 @@ export class Exchange extends Deadline {
   // The way it took.
   route: Route | null = null
   pool: WorkerPool | null = null
-  attempt: Attempt | null = null
-  spareAttempt: Attempt | null = null
+  attempt: ExchangeAttempt | null = null
+  /** One that has ended, for the next: a request makes no garbage of it. */
+  #spareAttempt: ExchangeAttempt | null = null
   attempts = 0
   /** Table slots of the endpoints that were tried. */
   readonly tried: Int32Array = new Int32Array(MAX_ATTEMPTS)
@@ -86,10 +96,36 @@ export class Exchange extends Deadline {
   endpointId = ''
   tunnel: Tunnel | null = null
 
-  constructor(context: WorkerContext, downstream: DownstreamStream) {
+  constructor(context: WorkerContext, startAttempt: (exchange: Exchange) => void) {
     super()
     this.context = context
-    this.downstream = downstream
+    this.#startAttempt = startAttempt
+  }
+
+  /** The client's side. Only an exchange that is in use has one. */
+  get downstream(): DownstreamStream {
+    if (this.#downstream === null) throw new Error('an exchange that is not in use was asked for its client')
+    return this.#downstream
+  }
+
+  serve(downstream: DownstreamStream): void {
+    this.#downstream = downstream
+  }
+
+  /** Chooses an endpoint and sends the request there: the first time, and for every repetition. */
+  startAttempt(): void {
+    this.#startAttempt(this)
+  }
+
+  takeSpareAttempt(): ExchangeAttempt | null {
+    const attempt = this.#spareAttempt
+    this.#spareAttempt = null
+    return attempt
+  }
+
+  /** The attempt has let go of its endpoint and connection. */
+  keepSpareAttempt(attempt: ExchangeAttempt): void {
+    this.#spareAttempt = attempt
   }
 
   /** Takes over from the parser what the exchange needs of the head for longer than this event. */
@@ -102,7 +138,7 @@ export class Exchange extends Deadline {
     this.versionMinor = head.versionMinor
     this.framing = head.framing
     this.isExpecting = head.expectContinue
-    this.requestEnded = head.framing === Framing.NONE
+    this.requestEnded = head.framing === Framing.NONE || (head.framing === Framing.LENGTH && head.contentLength === 0)
     this.bytesReceived = head.end - head.start
     const { counters, accessLog } = this.context
     counters[Counter.EXCHANGES]! += 1
@@ -125,6 +161,14 @@ export class Exchange extends Deadline {
 
   /** The tunnel's idle time or the time of the whole exchange is over. */
   expire(): void {
+    try {
+      this.#expire()
+    } catch (error) {
+      this.breakOff(error)
+    }
+  }
+
+  #expire(): void {
     if (this.isOver) return
     if (this.tunnel !== null) {
       if (!this.tunnel.isIdle()) return this.tunnel.rearm()
@@ -137,13 +181,13 @@ export class Exchange extends Deadline {
   // ------------------------------------------------------------------ the request's body, from the client's side
 
   /** A piece of the body, owned. */
-  requestData(bytes: Buffer): void {
+  relayRequestBody(bytes: Buffer): void {
     this.bytesReceived += bytes.length
     const { attempt } = this
     if (this.isOver || this.responseEnded) return
     if (this.tunnel !== null) this.tunnel.touch()
     if (attempt?.upstream != null && attempt.hasSentHead) {
-      if (this.canReplay && !this.responseStarted) this.#keep(bytes, this.pool?.plan.retries.bufferBytes ?? 0)
+      if (this.canReplay && !this.responseStarted) this.#keep(bytes, this.#replayBytes())
       if (!attempt.upstream.data(bytes)) this.#pauseRequest()
       return
     }
@@ -171,7 +215,7 @@ export class Exchange extends Deadline {
 
   /** The held body was given to a connection; from here on it is kept only for a replay. */
   bodySent(): void {
-    if (this.bodyBytes > (this.pool?.plan.retries.bufferBytes ?? 0)) this.#forgetBody()
+    if (this.bodyBytes > this.#replayBytes()) this.#forgetBody()
     this.requestDrained()
   }
 
@@ -196,13 +240,13 @@ export class Exchange extends Deadline {
     this.responseStarted = true
     this.status = 101
     this.#forgetBody()
-    this.tunnel = new Tunnel(this, upgrade)
+    this.tunnel = new Tunnel(this.context, this, this.downstream.listener.plan.timeouts, upgrade)
     // What follows the request's end is the tunnel's first flow.
     this.requestEnded = false
     this.downstream.switchProtocols(head, upgrade)
   }
 
-  responseData(bytes: Buffer, start: number, end: number, lease: RelayBuffer | null): boolean {
+  relayResponseBody(bytes: Buffer, start: number, end: number, lease: LeasedBuffer | null): boolean {
     if (this.tunnel !== null) this.tunnel.fromEndpoint(bytes, start, end)
     return this.downstream.data(bytes, start, end, lease)
   }
@@ -231,7 +275,7 @@ export class Exchange extends Deadline {
     }
     if (this.tunnel !== null) this.tunnel.close()
     context.timers.remove(this)
-    recordExchange(this)
+    recordMetrics(this)
   }
 
   /** The client went away, or broke its own request, with nobody left to answer. */
@@ -249,9 +293,21 @@ export class Exchange extends Deadline {
     this.finish()
   }
 
+  /** A bug of ours met it: it ends, and its object is not used again, as nobody knows what it is in the middle of. */
+  breakOff(error: unknown): void {
+    this.isBroken = true
+    this.context.internalErrors.report(error)
+    try {
+      failExchange(this, ERROR_INDEX.EK_INTERNAL)
+    } catch (another) {
+      this.context.internalErrors.report(another)
+      this.#downstream?.abandon()
+    }
+  }
+
   /** As new, for the next request of whatever connection; what is idle holds on to nobody's bytes. `isOver` stays. */
   clear(): void {
-    this.downstream = NOBODY
+    this.#downstream = null
     this.framing = Framing.NONE
     this.upgrade = ''
     this.isExpecting = false
@@ -299,6 +355,13 @@ export class Exchange extends Deadline {
     if (this.isRequestPaused || this.requestEnded) return
     this.isRequestPaused = true
     this.downstream.pauseRequest()
+  }
+
+  /** How much of a body is worth keeping: nothing when no further attempt is allowed. */
+  #replayBytes(): number {
+    if (this.pool === null) return 0
+    const { max, bufferBytes } = this.pool.plan.retries
+    return this.attempts > max ? 0 : bufferBytes
   }
 
   #keep(bytes: Buffer, bound: number): void {

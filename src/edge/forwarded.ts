@@ -7,15 +7,25 @@ import { FieldId } from '../http1/fields.ts'
 import type { RequestHead } from '../http1/head.ts'
 import { cutTable } from '../http1/write-request.ts'
 import type { IdentityPlan } from '../pool/plan.ts'
-import type { Exchange } from './exchange.ts'
 import { isRequestId, type RequestIds } from './request-ids.ts'
-import type { DownstreamStream } from './streams.ts'
 
 /** What is the same for every request of a connection, as long as the settings are. */
 export interface ForwardedCache {
   readonly identity: IdentityPlan
   readonly text10: string
   readonly text11: string
+}
+
+/** Who sent a request. */
+export interface Client {
+  /** In text, '' for unix sockets. */
+  readonly clientAddress: string
+  /** It is a proxy whose word about the request's origin counts. */
+  readonly isTrusted: boolean
+  /** How it speaks to us. */
+  readonly scheme: 'http' | 'https'
+  /** What is remembered here about it from one request to the next. */
+  forwardedCache: ForwardedCache | null
 }
 
 const ORIGIN_FIELDS = [
@@ -41,33 +51,33 @@ export function isClaim(id: number): boolean {
 }
 
 /** The `cut` of `writeRequestHead`. */
-export function cutFor(downstream: DownstreamStream, versionMinor: 0 | 1): Uint8Array {
-  if (versionMinor === 0) return downstream.isTrusted ? CUT_OF_OLD_TRUSTED : CUT_OF_OLD_STRANGERS
-  return downstream.isTrusted ? CUT_OF_TRUSTED : CUT_OF_STRANGERS
+export function cutFor(client: Client, versionMinor: 0 | 1): Uint8Array {
+  if (versionMinor === 0) return client.isTrusted ? CUT_OF_OLD_TRUSTED : CUT_OF_OLD_STRANGERS
+  return client.isTrusted ? CUT_OF_TRUSTED : CUT_OF_STRANGERS
 }
 
-/** Our own fields for this request; notes the request's id in the exchange. */
-export function forwardedFields(
-  exchange: Exchange,
-  head: RequestHead,
-  identity: IdentityPlan,
-  requestIds: RequestIds,
-): string {
-  const { downstream } = exchange
-  if (downstream.isTrusted) return trustedFields(exchange, head, identity, requestIds)
-  let cache = downstream.forwardedCache
+/** The id that a trusted peer gave the request, or a new one. */
+export function requestIdOf(client: Client, head: RequestHead, requestIds: RequestIds): string {
+  if (!client.isTrusted) return requestIds.make()
+  const claimed = head.find('x-request-id')
+  const claimedId = claimed < 0 ? '' : head.value(claimed)
+  return isRequestId(claimedId) ? claimedId : requestIds.make()
+}
+
+/** Our own fields for this request. */
+export function forwardedFields(client: Client, head: RequestHead, identity: IdentityPlan, requestId: string): string {
+  if (client.isTrusted) return trustedFields(client, head, identity, requestId)
+  let cache = client.forwardedCache
   if (cache === null || cache.identity !== identity) {
-    cache = makeCache(downstream, identity)
-    downstream.forwardedCache = cache
+    cache = makeCache(client, identity)
+    client.forwardedCache = cache
   }
-  const requestId = requestIds.make()
-  exchange.requestId = requestId
   const own = head.versionMinor === 1 ? cache.text11 : cache.text10
   const host = hostOf(head)
   const { xForwarded, standard } = identity.forwarded
   const xHost = xForwarded && host !== '' ? `x-forwarded-host: ${host}\r\n` : ''
   const text = `${own}${xHost}x-request-id: ${requestId}\r\n`
-  return standard ? text + standardField(downstream, host) : text
+  return standard ? text + standardField(client, host) : text
 }
 
 /** True when a Via field names us: the request has come round. */
@@ -84,29 +94,25 @@ export function isLoop(head: RequestHead, via: string): boolean {
   return false
 }
 
-function trustedFields(exchange: Exchange, head: RequestHead, identity: IdentityPlan, requestIds: RequestIds): string {
-  const { downstream } = exchange
+function trustedFields(client: Client, head: RequestHead, identity: IdentityPlan, requestId: string): string {
   const { xForwarded, standard, via } = identity.forwarded
   const host = hostOf(head)
-  const claimed = head.find('x-request-id')
-  const claimedId = claimed < 0 ? '' : head.value(claimed)
-  exchange.requestId = isRequestId(claimedId) ? claimedId : requestIds.make()
-  let text = `x-request-id: ${exchange.requestId}\r\n`
+  let text = `x-request-id: ${requestId}\r\n`
   const chain = valuesOf(head, FieldId.X_FORWARDED_FOR)
-  if (xForwarded) chain.push(downstream.clientAddress)
+  if (xForwarded) chain.push(client.clientAddress)
   const origin = chain.filter((one) => one !== '').join(', ')
   if (origin !== '') text += `x-forwarded-for: ${origin}\r\n`
   if (xForwarded) {
-    if (!has(head, FieldId.X_FORWARDED_PROTO)) text += `x-forwarded-proto: ${downstream.scheme}\r\n`
+    if (!has(head, FieldId.X_FORWARDED_PROTO)) text += `x-forwarded-proto: ${client.scheme}\r\n`
     if (host !== '' && !has(head, FieldId.X_FORWARDED_HOST)) text += `x-forwarded-host: ${host}\r\n`
   }
-  if (standard) text += standardField(downstream, host)
+  if (standard) text += standardField(client, host)
   if (via) text += `via: 1.${head.versionMinor} ${identity.via}\r\n`
   return text
 }
 
-function makeCache(downstream: DownstreamStream, identity: IdentityPlan): ForwardedCache {
-  const { clientAddress, scheme } = downstream
+function makeCache(client: Client, identity: IdentityPlan): ForwardedCache {
+  const { clientAddress, scheme } = client
   const { xForwarded, via } = identity.forwarded
   let text = ''
   if (xForwarded) {
@@ -121,8 +127,8 @@ function makeCache(downstream: DownstreamStream, identity: IdentityPlan): Forwar
 }
 
 /** RFC 7239 section 4; section 6: IPv6 in brackets and quotes, an unknown client has a name for that. */
-function standardField(downstream: DownstreamStream, host: string): string {
-  const { clientAddress, scheme } = downstream
+function standardField(client: Client, host: string): string {
+  const { clientAddress, scheme } = client
   const node = clientAddress === '' ? 'unknown' : clientAddress.includes(':') ? `"[${clientAddress}]"` : clientAddress
   return `forwarded: for=${node};proto=${scheme}${host === '' ? '' : `;host="${host}"`}\r\n`
 }

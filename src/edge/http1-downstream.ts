@@ -1,33 +1,33 @@
 /**
  * The client's side over HTTP/1.1: one socket, one exchange at a time, answered in order.
- * Reads heads and bodies, hands them to the exchange, writes the answers, and decides how the connection goes on.
+ * Writes the answers and decides how the connection goes on: kept, closed, lingering, turned into a tunnel, out of time.
+ * What its bytes mean is read by `http1-request-reader.ts`.
  */
 import type * as net from 'node:net'
 import { ERROR_INDEX } from '../core/errors.ts'
-import { ChunkedDecoder, type ChunkSink } from '../http1/chunked.ts'
 import { Framing, type MessageHead, type RequestHead, type ResponseHead } from '../http1/head.ts'
-import { keptFields } from '../http1/kept-fields.ts'
 import { latin1 } from '../http1/latin1.ts'
-import { ParseStatus } from '../http1/parse-status.ts'
-import { RequestParser } from '../http1/request-parser.ts'
 import { writeLastChunk, writeResponseHead } from '../http1/write-response.ts'
 import { Counter, errorCounter } from '../observe/counters.ts'
+import type { AddressSet } from './client-address.ts'
 import type { WorkerContext } from './context.ts'
+import type { DownstreamConnection, DownstreamStream, ListenerContext } from './downstream-stream.ts'
 import type { Exchange } from './exchange.ts'
+import type { ExchangePool } from './exchange-pool.ts'
 import type { ForwardedCache } from './forwarded.ts'
-import type { ListenerContext } from './listener.ts'
-import { type RelayBuffer, RelayBuffers } from './relay-buffers.ts'
+import { Http1RequestReader, type RequestSink } from './http1-request-reader.ts'
+import { type LeasedBuffer, LeasedBuffers } from './leased-buffers.ts'
 import { handleRequest } from './request-path.ts'
 import { failExchange, reasonOf, refuseHead } from './respond.ts'
-import type { DownstreamStream } from './streams.ts'
 import { Deadline } from './timers.ts'
 
-/** IDLE: between requests. HEAD: in the middle of one. OPEN: an exchange runs. LINGER: answered, waiting for the client to close. */
+/**
+ * IDLE: between requests. HEAD: in the middle of a head. OPEN: an exchange runs. DISCARD: answered, the rest of the body is
+ * still to come. LINGER: answered for the last time, waiting for the client to close.
+ */
 const State = { IDLE: 0, HEAD: 1, OPEN: 2, DISCARD: 3, LINGER: 4, CLOSED: 5 } as const
 
 const SMALL_BODY_BYTES = 2048
-const SMALL_CHUNK_BYTES = 512
-const TRAILER_BYTES = 8192
 /** How long, and for how many bytes, a closing connection is still read, so that our last answer is not lost to a reset. */
 const LINGER_MS = 2000
 const LINGER_BYTES = 1024 * 1024
@@ -38,43 +38,35 @@ const DISCARD_BYTES = 256 * 1024
  * whoever is asked often learns of the end by his answer instead.
  */
 const DRAIN_IDLE_MS = 500
-const CUT_NOTHING = new Uint8Array(256)
 
 /** Up to this size `allocUnsafe` slices its own pool, which is as cheap as it gets. */
 const POOLED_BYTES = Buffer.poolSize >>> 1
-const copyBuffers = new RelayBuffers(64 * 1024, 16 * 1024 * 1024)
+const copyBuffers = new LeasedBuffers(64 * 1024, 16 * 1024 * 1024)
 
-let spareParser: RequestParser | null = null
-
-export class Http1Downstream extends Deadline implements DownstreamStream, ChunkSink {
+export class Http1Downstream extends Deadline implements DownstreamConnection, DownstreamStream, RequestSink {
   readonly listener: ListenerContext
   readonly clientAddress: string
-  readonly isTrusted: boolean
+  isTrusted: boolean
   readonly scheme = 'http'
   forwardedCache: ForwardedCache | null = null
   readonly #context: WorkerContext
+  readonly #exchanges: ExchangePool
   readonly #socket: net.Socket
+  readonly #reader: Http1RequestReader
+  /** What `isTrusted` was judged by. */
+  #trusted: AddressSet
   /** The one that is open; an idle connection has none. */
   #exchange: Exchange | null = null
   /** The client has to take something before more is written. */
   #isWaiting = false
   #hasWaited = false
   #state: number = State.IDLE
-  #parser: RequestParser | null = null
-  #decoder: ChunkedDecoder | null = null
   #requests = 0
   #hasEnded = false
 
-  // The request being read.
-  #framing: number = Framing.NONE
-  #left = 0
+  /** Bytes that came unwanted, behind an answer. */
   #discarded = 0
-  /** Small chunks of one read, put together: a body that comes byte by byte must not cost a buffer and a write for each. */
-  #gathered: Buffer | null = null
-  #gatheredBytes = 0
-  /** Bytes behind the current request, of the next one. */
-  #pending: Buffer | null = null
-  #isReadingPending = false
+  #isReadingHeld = false
   #isPaused = false
 
   // The answer being written.
@@ -87,16 +79,20 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   constructor(
     context: WorkerContext,
+    exchanges: ExchangePool,
     listener: ListenerContext,
     socket: net.Socket,
-    client: { address: string; isTrusted: boolean },
+    clientAddress: string,
   ) {
     super()
     this.#context = context
+    this.#exchanges = exchanges
     this.listener = listener
     this.#socket = socket
-    this.clientAddress = client.address
-    this.isTrusted = client.isTrusted
+    this.#reader = new Http1RequestReader(this, listener)
+    this.clientAddress = clientAddress
+    this.#trusted = listener.trusted
+    this.isTrusted = listener.trusted.has(clientAddress)
     const owned = socket as OwnedSocket
     owned[OWNER] = this
     // Shared functions: five closures less per connection.
@@ -109,27 +105,57 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   }
 
   static #dataEvent(this: OwnedSocket, bytes: Buffer): void {
-    this[OWNER].#onData(bytes)
+    const owner = this[OWNER]
+    try {
+      owner.#onData(bytes)
+    } catch (error) {
+      owner.#contain(error)
+    }
   }
 
   static #drainEvent(this: OwnedSocket): void {
-    this[OWNER].#onDrain()
+    const owner = this[OWNER]
+    try {
+      owner.#onDrain()
+    } catch (error) {
+      owner.#contain(error)
+    }
   }
 
   static #endEvent(this: OwnedSocket): void {
-    this[OWNER].#onEnd()
+    const owner = this[OWNER]
+    try {
+      owner.#onEnd()
+    } catch (error) {
+      owner.#contain(error)
+    }
   }
 
   static #closeEvent(this: OwnedSocket): void {
-    this[OWNER].#onClose()
+    const owner = this[OWNER]
+    try {
+      owner.#onClose()
+    } catch (error) {
+      owner.#contain(error)
+    }
   }
 
   static #timeoutEvent(this: OwnedSocket): void {
-    this[OWNER].#onTimeout()
+    const owner = this[OWNER]
+    try {
+      owner.#onTimeout()
+    } catch (error) {
+      owner.#contain(error)
+    }
   }
 
   static #finishEvent(this: OwnedSocket): void {
-    this[OWNER].#onFinish()
+    const owner = this[OWNER]
+    try {
+      owner.#onFinish()
+    } catch (error) {
+      owner.#contain(error)
+    }
   }
 
   /** Busy connections close after their answer, idle ones soon. */
@@ -147,210 +173,111 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   #onData(bytes: Buffer): void {
     this.#context.counters[Counter.BYTES_RECEIVED]! += bytes.length
-    this.#read(bytes, 0)
-  }
-
-  #read(bytes: Buffer, from: number): void {
-    let start = from
-    // Each turn of the loop takes one whole request, or all there is.
-    while (start < bytes.length) {
-      switch (this.#state) {
-        case State.IDLE:
-        case State.HEAD:
-          // A client that does not read its answers gets no further ones: else they would pile up here.
-          if (this.#socket.writableNeedDrain) {
-            this.#holdBack(bytes, start)
-            return
-          }
-          start = this.#readHead(bytes, start)
-          break
-        case State.OPEN:
-          if (this.#framing !== Framing.NONE) start = this.#readBody(bytes, start)
-          else {
-            this.#holdBack(bytes, start)
-            return
-          }
-          break
-        case State.DISCARD:
-          start = this.#readBody(bytes, start)
-          break
-        case State.LINGER:
-          this.#discarded += bytes.length - start
-          if (this.#discarded > LINGER_BYTES) this.#drop(ERROR_INDEX.EK_SEND_TIMEOUT)
-          return
-        default:
-          return
-      }
-    }
-  }
-
-  #readHead(bytes: Buffer, start: number): number {
-    const parser = this.#parser ?? takeParser(this.listener)
-    const status = parser.feed(bytes, start, bytes.length)
-    if (status === ParseStatus.MORE) {
-      this.#parser = parser
-      if (this.#state === State.IDLE && !parser.idle) {
-        this.#state = State.HEAD
-        this.#context.timers.arm(this, this.listener.plan.timeouts.headMs)
-      }
-      return bytes.length
-    }
-    this.#parser = null
-    spareParser = parser
-    if (status === ParseStatus.ERROR) {
-      const { error } = parser
-      parser.reset()
-      this.#begin(null)
-      refuseHead(this.#exchange!, error)
-      return bytes.length
-    }
-    const { head } = parser
-    this.#begin(head)
-    return this.#startExchange(head, bytes, parser.consumed)
-  }
-
-  #begin(head: RequestHead | null): void {
-    this.#state = State.OPEN
-    this.#requests++
-    // From the second answer on, small writes must not wait for the acknowledgement of earlier ones.
-    if (this.#requests === 2) this.#socket.setNoDelay(true)
-    const { requestsPerConnection } = this.listener.plan.limits
-    this.#mustClose =
-      head === null ||
-      !head.keepAlive ||
-      this.#context.isDraining ||
-      this.listener.isDraining ||
-      (requestsPerConnection > 0 && this.#requests >= requestsPerConnection)
-    this.#isLastAsked = head !== null && !head.keepAlive
-    this.#framing = head === null ? Framing.NONE : head.framing
-    this.#isAnswerWhole = false
-    const exchange = this.#context.exchanges.take(this)
-    this.#exchange = exchange
-    const nowMs = this.#context.timers.clock()
-    this.#context.timers.disarm(this)
-    if (head === null) exchange.beginUnread(nowMs)
-    else exchange.begin(head, nowMs)
-  }
-
-  /** Everything here runs within one event: the head's view stays valid until the request is on its way. */
-  #startExchange(head: RequestHead, bytes: Buffer, bodyStart: number): number {
-    const exchange = this.#exchange!
-    if (this.#framing === Framing.LENGTH) {
-      this.#left = head.contentLength
-      if (this.#left === 0) this.#endRequest('')
-    } else if (this.#framing === Framing.CHUNKED) this.#startChunks()
-    if (!handleRequest(this.#context, exchange, head)) return bodyStart
-    // What of the body is at hand leaves in one write with the head.
-    let next = bodyStart
-    if (this.#framing !== Framing.NONE && bodyStart < bytes.length) next = this.#readBody(bytes, bodyStart)
-    if (!exchange.isOver && this.#state === State.OPEN) this.#context.startAttempt(exchange)
-    // A client that waits for a 100 owes nothing until it has come.
-    if (this.#framing !== Framing.NONE && this.#state === State.OPEN && !this.#isPaused && !exchange.isExpecting)
+    if (this.#state === State.OPEN && this.#reader.isInBody)
       this.#context.timers.arm(this, this.listener.plan.timeouts.bodyIdleMs)
-    return next
+    this.#reader.read(bytes)
   }
 
-  #startChunks(): void {
-    this.#left = 0
-    this.#decoder ??= new ChunkedDecoder({
-      trailerBytes: TRAILER_BYTES,
-      fieldCount: this.listener.plan.limits.fieldCount,
-    })
-    this.#decoder.reset()
+  /** A client that does not read its answers gets no further ones: else they would pile up here. */
+  get mayBegin(): boolean {
+    return !this.#socket.writableNeedDrain
   }
 
-  /** The offset behind what belonged to the body. */
-  #readBody(bytes: Buffer, start: number): number {
-    if (this.#state === State.OPEN && !this.#isInTunnel)
+  headBegun(): void {
+    if (this.#state !== State.IDLE) return
+    this.#state = State.HEAD
+    this.#context.timers.arm(this, this.listener.plan.timeouts.headMs)
+  }
+
+  headRefused(error: number): void {
+    const exchange = this.#begin(null)
+    exchange.beginUnread(this.#context.timers.clock())
+    refuseHead(exchange, error)
+  }
+
+  requestBegun(head: RequestHead): boolean {
+    const exchange = this.#begin(head)
+    exchange.begin(head, this.#context.timers.clock())
+    return handleRequest(this.#context, exchange, head)
+  }
+
+  requestReady(): void {
+    let exchange = this.#exchange
+    if (exchange !== null && !exchange.isOver && this.#state === State.OPEN) exchange.startAttempt()
+    exchange = this.#exchange
+    if (exchange === null || this.#state !== State.OPEN || !this.#reader.isInBody || this.#isPaused) return
+    // A client that waits for a 100 owes nothing until it has come, unless it has not waited.
+    if (!exchange.isExpecting || exchange.bodyBytes > 0)
       this.#context.timers.arm(this, this.listener.plan.timeouts.bodyIdleMs)
-    if (this.#isInTunnel) {
-      this.#exchange!.requestData(start === 0 ? bytes : bytes.subarray(start))
-      return bytes.length
-    }
-    if (this.#framing === Framing.CHUNKED) return this.#readChunks(bytes, start)
-    const take = Math.min(this.#left, bytes.length - start)
-    this.#left -= take
-    this.#bodyPiece(bytes, start, start + take)
-    if (this.#left === 0) this.#endRequest('')
-    return start + take
   }
 
-  #readChunks(bytes: Buffer, start: number): number {
-    const decoder = this.#decoder!
-    const status = decoder.feed(bytes, start, bytes.length, this)
-    this.#passGathered()
-    if (status === ParseStatus.MORE) return bytes.length
-    if (status === ParseStatus.ERROR) {
-      this.#framing = Framing.NONE
-      this.#mustClose = true
-      if (this.#state === State.OPEN) failExchange(this.#exchange!, decoder.error)
-      else this.#linger()
-      return bytes.length
-    }
-    this.#endRequest(decoder.trailers.count === 0 ? '' : keptFields(decoder.trailers, CUT_NOTHING))
-    return decoder.consumed
-  }
-
-  /** A piece of a chunked body. */
-  chunkData(bytes: Buffer, start: number, end: number): void {
-    this.#left += end - start
-    const { bodyBytes } = this.listener.plan.limits
-    if (bodyBytes > 0 && this.#left > bodyBytes && this.#state === State.OPEN) {
-      this.#mustClose = true
-      failExchange(this.#exchange!, ERROR_INDEX.EK_BODY_TOO_LARGE)
-    } else if (end - start < SMALL_CHUNK_BYTES) {
-      // What follows in these bytes is no more than they are.
-      this.#gathered ??= Buffer.allocUnsafe(bytes.length - start)
-      this.#gatheredBytes += bytes.copy(this.#gathered, this.#gatheredBytes, start, end)
-    } else {
-      this.#passGathered()
-      this.#bodyPiece(bytes, start, end)
-    }
-  }
-
-  #passGathered(): void {
-    const gathered = this.#gathered
-    if (gathered === null) return
-    const size = this.#gatheredBytes
-    this.#gathered = null
-    this.#gatheredBytes = 0
-    // What is kept for long must not hold on to a buffer that is mostly empty.
-    if (size * 2 < gathered.length) this.#bodyPiece(Buffer.from(gathered.subarray(0, size)), 0, size)
-    else this.#bodyPiece(gathered, 0, size)
-  }
-
-  #bodyPiece(bytes: Buffer, start: number, end: number): void {
-    if (end === start) return
-    if (this.#state === State.OPEN)
-      this.#exchange!.requestData(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end))
+  bodyData(bytes: Buffer): void {
+    if (this.#state === State.OPEN) this.#exchange!.relayRequestBody(bytes)
     else if (this.#state === State.DISCARD) {
-      this.#discarded += end - start
+      this.#discarded += bytes.length
       if (this.#discarded > DISCARD_BYTES) this.#linger()
     }
   }
 
-  #endRequest(trailers: string): void {
-    this.#framing = Framing.NONE
+  requestEnd(trailers: string): void {
     if (this.#state === State.DISCARD) return this.#next()
     if (this.#state !== State.OPEN) return
     this.#context.timers.disarm(this)
     this.#exchange!.requestEnd(trailers)
   }
 
-  /** Bytes of a next request while one is open: answered in order, so it waits, and so does the client. */
-  #holdBack(bytes: Buffer, start: number): void {
-    const rest = start === 0 ? bytes : bytes.subarray(start)
-    this.#pending = this.#pending === null ? rest : Buffer.concat([this.#pending, rest])
+  bodyRefused(error: number): void {
+    this.#mustClose = true
+    if (this.#state === State.OPEN) failExchange(this.#exchange!, error)
+    else this.#linger()
+  }
+
+  heldBack(isFull: boolean): void {
     // Between requests it is us who wait, so the client's time stands still.
     if (this.#state !== State.OPEN) this.#context.timers.disarm(this)
-    this.#pause()
+    if (isFull) this.#pause()
+  }
+
+  unwanted(size: number): void {
+    if (this.#state !== State.LINGER) return
+    this.#discarded += size
+    if (this.#discarded > LINGER_BYTES) this.#drop(ERROR_INDEX.EK_SEND_TIMEOUT)
+  }
+
+  /** The part of a request's beginning that is the connection's. */
+  #begin(head: RequestHead | null): Exchange {
+    const { listener } = this
+    this.#state = State.OPEN
+    this.#requests++
+    // From the second answer on, small writes must not wait for the acknowledgement of earlier ones.
+    if (this.#requests === 2) this.#socket.setNoDelay(true)
+    if (this.#trusted !== listener.trusted) this.#judgeTrust()
+    const { requestsPerConnection } = listener.plan.limits
+    this.#mustClose =
+      head === null ||
+      !head.keepAlive ||
+      this.#context.isDraining ||
+      listener.isDraining ||
+      (requestsPerConnection > 0 && this.#requests >= requestsPerConnection)
+    this.#isLastAsked = head !== null && !head.keepAlive
+    this.#isAnswerWhole = false
+    const exchange = this.#exchanges.take(this)
+    this.#exchange = exchange
+    this.#context.timers.disarm(this)
+    return exchange
+  }
+
+  /** A reload came since: what it says of this client counts from this request on. */
+  #judgeTrust(): void {
+    this.#trusted = this.listener.trusted
+    this.isTrusted = this.#trusted.has(this.clientAddress)
   }
 
   // ------------------------------------------------------------------ DownstreamStream
 
   interim(head: ResponseHead): void {
     this.#write(writeResponseHead(head, ''))
-    if (head.status === 100 && this.#framing !== Framing.NONE && !this.#isPaused)
+    if (head.status === 100 && this.#reader.isInBody && !this.#isPaused)
       this.#context.timers.arm(this, this.listener.plan.timeouts.bodyIdleMs)
   }
 
@@ -387,19 +314,15 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   switchProtocols(head: ResponseHead, upgrade: string): void {
     this.#isInTunnel = true
-    this.#framing = Framing.CLOSE
     this.#socket.setNoDelay(true)
     this.#context.timers.disarm(this)
     this.#write(writeResponseHead(head, `connection: upgrade\r\nupgrade: ${upgrade}\r\n`))
-    // What came behind the request meanwhile belongs to the tunnel.
-    const pending = this.#pending
-    this.#pending = null
-    if (pending !== null) this.#exchange!.requestData(pending)
+    this.#reader.startTunnel()
     if (this.#hasEnded) this.#exchange?.requestEnd('')
     this.#readOn()
   }
 
-  data(bytes: Buffer, start: number, end: number, lease: RelayBuffer | null): boolean {
+  data(bytes: Buffer, start: number, end: number, lease: LeasedBuffer | null): boolean {
     const size = end - start
     if (size === 0) return true
     if (this.#answerFraming !== Framing.CHUNKED || this.#isInTunnel) return this.#writeBytes(bytes, start, end, lease)
@@ -443,8 +366,8 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   }
 
   resumeRequest(): void {
-    if (this.#pending !== null) return
-    if (this.#framing !== Framing.NONE && !this.#isInTunnel && this.#state === State.OPEN)
+    if (this.#reader.hasHeld) return
+    if (this.#reader.isInBody && this.#state === State.OPEN)
       this.#context.timers.arm(this, this.listener.plan.timeouts.bodyIdleMs)
     this.#resume()
   }
@@ -470,7 +393,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     return this.#socket.write(text, 'latin1') || this.#mustWait()
   }
 
-  #writeBytes(bytes: Buffer, start: number, end: number, lease: RelayBuffer | null): boolean {
+  #writeBytes(bytes: Buffer, start: number, end: number, lease: LeasedBuffer | null): boolean {
     const size = end - start
     this.#context.counters[Counter.BYTES_SENT]! += size
     this.#exchange!.bytesSent += size
@@ -516,7 +439,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
   #onDrain(): void {
     this.#hasTaken()
     this.#exchange?.responseDrained()
-    if (this.#pending !== null) this.#readPending()
+    if (this.#reader.hasHeld) this.#readHeld()
   }
 
   // ------------------------------------------------------------------ how the connection goes on
@@ -528,7 +451,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     this.#exchange = null
     if (error >= 0) exchange.abort(error)
     else exchange.finish()
-    this.#context.exchanges.giveBack(exchange)
+    this.#exchanges.giveBack(exchange)
   }
 
   /** The answer is written: the exchange is over, the request may not be. */
@@ -537,12 +460,12 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     if (this.#state !== State.OPEN) return
     if (this.#mustClose) {
       // A client that asked for the close sends nothing more, so there is nothing a plain close could reset.
-      const isDone = this.#isLastAsked && this.#framing === Framing.NONE && this.#pending === null
+      const isDone = this.#isLastAsked && !this.#reader.isInBody && !this.#reader.hasHeld
       if (isDone && this.#socket.writableLength === 0) this.#socket.destroy()
       else this.#linger()
       return
     }
-    if (this.#framing === Framing.NONE) return this.#next()
+    if (!this.#reader.isInBody) return this.#next()
     this.#state = State.DISCARD
     this.#discarded = 0
     this.#context.timers.arm(this, LINGER_MS)
@@ -551,25 +474,30 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   #next(): void {
     this.#state = State.IDLE
+    this.#reader.next()
     this.#context.timers.arm(this, this.listener.plan.timeouts.keepAliveMs)
-    if (this.#pending !== null) {
+    if (this.#reader.hasHeld) {
       // Not from within the write of the answer before: each pipelined request gets its own turn.
-      queueMicrotask(() => this.#readPending())
-    } else if (this.#isReadingPending) return
+      queueMicrotask(() => {
+        try {
+          this.#readHeld()
+        } catch (error) {
+          this.#contain(error)
+        }
+      })
+    } else if (this.#isReadingHeld) return
     else if (this.#hasEnded) this.#linger()
     else if (this.#context.isDraining || this.listener.isDraining) this.#linger()
     else this.#resume()
   }
 
-  #readPending(): void {
-    const pending = this.#pending
-    if (pending === null || (this.#state !== State.IDLE && this.#state !== State.HEAD)) return
-    this.#pending = null
+  #readHeld(): void {
+    if (!this.#reader.hasHeld || (this.#state !== State.IDLE && this.#state !== State.HEAD)) return
     const { headMs, keepAliveMs } = this.listener.plan.timeouts
     this.#context.timers.arm(this, this.#state === State.HEAD ? headMs : keepAliveMs)
-    this.#isReadingPending = true
-    this.#read(pending, 0)
-    this.#isReadingPending = false
+    this.#isReadingHeld = true
+    this.#reader.readHeld()
+    this.#isReadingHeld = false
     // The client's end came behind these bytes.
     if (this.#hasEnded) this.#onEnd()
     else this.#readOn()
@@ -577,7 +505,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   /** Unless bytes of a next request wait already, or the endpoint does not take what came. */
   #readOn(): void {
-    if (this.#pending === null && this.#exchange?.isRequestPaused !== true) this.#resume()
+    if (!this.#reader.hasHeld && this.#exchange?.isRequestPaused !== true) this.#resume()
   }
 
   #pause(): void {
@@ -597,10 +525,28 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     const isUnsent = this.#exchange !== null || this.#socket.writableLength > 0
     const isCut = isUnsent && this.#answerFraming === Framing.CLOSE && !this.#isInTunnel
     this.#state = State.CLOSED
+    this.#reader.stop()
     if (this.#exchange !== null) this.#letGo(error)
     else if (isUnsent) this.#context.counters[errorCounter(error)]! += 1
     if (isCut) this.#reset()
     else this.#socket.destroy()
+  }
+
+  abandon(): void {
+    this.#state = State.CLOSED
+    this.#reader.stop()
+    this.#socket.destroy()
+  }
+
+  /** A bug of ours met this connection. What it left half done ends with it: the exchange, then the connection. */
+  #contain(error: unknown): void {
+    const exchange = this.#exchange
+    this.#mustClose = true
+    this.#reader.stop()
+    if (exchange !== null && !exchange.isOver) return exchange.breakOff(error)
+    this.#context.internalErrors.report(error)
+    this.#context.counters[errorCounter(ERROR_INDEX.EK_INTERNAL)]! += 1
+    this.abandon()
   }
 
   #reset(): void {
@@ -614,7 +560,7 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     if (this.#state >= State.LINGER) return
     this.#state = State.LINGER
     this.#discarded = 0
-    this.#pending = null
+    this.#reader.stop()
     const socket = this.#socket
     if (socket.writableLength > 0) {
       // What is still to be sent has the time that sending has.
@@ -642,18 +588,17 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
     switch (this.#state) {
       case State.OPEN:
         if (this.#isInTunnel) this.#exchange?.requestEnd('')
-        else if (this.#framing !== Framing.NONE) {
+        else if (this.#reader.isInBody) {
           this.#letGo(ERROR_INDEX.EK_BODY_CUT_SHORT)
-          this.#state = State.CLOSED
-          this.#socket.destroy()
+          this.abandon()
         } else {
           // Half-closed: it may still wait for the answer, or it has gone. It gets some time.
-          if (this.#pending === null) this.#mustClose = true
+          if (!this.#reader.hasHeld) this.#mustClose = true
           this.#context.timers.arm(this, Math.max(1, this.listener.plan.timeouts.halfCloseMs))
         }
         break
       case State.IDLE:
-        if (this.#pending === null) this.#socket.destroySoon()
+        if (!this.#reader.hasHeld) this.#socket.destroySoon()
         break
       default:
         this.#socket.destroySoon()
@@ -662,26 +607,35 @@ export class Http1Downstream extends Deadline implements DownstreamStream, Chunk
 
   #onClose(): void {
     this.#state = State.CLOSED
-    this.#pending = null
-    this.#letGo(ERROR_INDEX.EK_CLIENT_CLOSED)
-    this.#context.timers.remove(this)
-    this.listener.closed(this)
+    this.#reader.stop()
+    try {
+      this.#letGo(ERROR_INDEX.EK_CLIENT_CLOSED)
+    } finally {
+      this.#context.timers.remove(this)
+      this.listener.closed(this)
+    }
   }
 
   /** The time of the current phase of reading is over. */
   expire(): void {
+    try {
+      this.#expire()
+    } catch (error) {
+      this.#contain(error)
+    }
+  }
+
+  #expire(): void {
     switch (this.#state) {
       case State.HEAD:
-        this.#begin(null)
-        refuseHead(this.#exchange!, ERROR_INDEX.EK_HEAD_TIMEOUT)
+        this.headRefused(ERROR_INDEX.EK_HEAD_TIMEOUT)
         break
       case State.OPEN:
         if (this.#hasEnded) {
           if (this.#exchange?.responseStarted === true) return
           this.#letGo(ERROR_INDEX.EK_CLIENT_CLOSED)
-          this.#state = State.CLOSED
-          this.#socket.destroy()
-        } else if (this.#framing !== Framing.NONE && !this.#isInTunnel) {
+          this.abandon()
+        } else if (this.#reader.isInBody) {
           this.#mustClose = true
           failExchange(this.#exchange!, ERROR_INDEX.EK_BODY_TIMEOUT)
         }
@@ -706,13 +660,6 @@ const OWNER = Symbol('owner')
 
 interface OwnedSocket extends net.Socket {
   [OWNER]: Http1Downstream
-}
-
-function takeParser(listener: ListenerContext): RequestParser {
-  const parser = spareParser ?? new RequestParser(listener.plan.limits)
-  spareParser = null
-  parser.limits = listener.plan.limits
-  return parser
 }
 
 function ignoreError(): void {}

@@ -9,13 +9,12 @@ import { ChunkedDecoder, type ChunkSink } from '../http1/chunked.ts'
 import { Framing } from '../http1/head.ts'
 import { latin1 } from '../http1/latin1.ts'
 import { ParseStatus } from '../http1/parse-status.ts'
-import { ResponseParser } from '../http1/response-parser.ts'
-import type { Attempt } from './attempt.ts'
+import { ResponseHeadParser } from '../http1/response-head-parser.ts'
 import type { WorkerContext } from './context.ts'
-import type { WorkerEndpoint } from './pools.ts'
-import { type RelayBuffer, RelayBuffers } from './relay-buffers.ts'
+import { type LeasedBuffer, LeasedBuffers } from './leased-buffers.ts'
 import { Deadline } from './timers.ts'
-import type { UpstreamConnection } from './upstream-connections.ts'
+import type { Endpoint, UpstreamConnection } from './upstream-connections.ts'
+import type { UpstreamAttempt } from './upstream-stream.ts'
 
 const Phase = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, TUNNEL: 4, CLOSED: 5 } as const
 
@@ -34,18 +33,18 @@ const LARGE_BYTES = 16 * 1024
 /** One per worker thread: every byte is passed on or copied before the next read. */
 const sharedBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
 /** Large enough that system calls stop mattering, small enough to stay in the second-level cache. */
-const relayBuffers = new RelayBuffers(256 * 1024, 64 * 1024 * 1024)
+const largeBuffers = new LeasedBuffers(256 * 1024, 64 * 1024 * 1024)
 
 /** A parser that no connection is in the middle of a head with. */
-let spareParser: ResponseParser | null = null
+let spareParser: ResponseHeadParser | null = null
 
 export class Http1Upstream extends Deadline implements UpstreamConnection, ChunkSink {
   readonly #context: WorkerContext
-  readonly #endpoint: WorkerEndpoint
+  readonly #endpoint: Endpoint
   readonly #socket: net.Socket
   readonly #openedAt: number
   #phase: number = Phase.CONNECTING
-  #attempt: Attempt | null = null
+  #attempt: UpstreamAttempt | null = null
   #requests = 0
   #hasLeft = false
   usedAt = 0
@@ -57,7 +56,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   #stall: StallDeadline | null = null
 
   // The answer.
-  #parser: ResponseParser | null = null
+  #parser: ResponseHeadParser | null = null
   #decoder: ChunkedDecoder | null = null
   #framing: number = Framing.NONE
   #left = 0
@@ -68,9 +67,9 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   #interims = 0
   /** Where the next read goes: the shared buffer, or the one leased for a large body. */
   #readTarget: Buffer = sharedBuffer
-  #lease: RelayBuffer | null = null
+  #lease: LeasedBuffer | null = null
 
-  constructor(context: WorkerContext, endpoint: WorkerEndpoint) {
+  constructor(context: WorkerContext, endpoint: Endpoint) {
     super()
     this.#context = context
     this.#endpoint = endpoint
@@ -78,23 +77,31 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     const { address } = endpoint.plan
     const onread = {
       buffer: () => this.#readTarget,
-      callback: (size: number, bytes: Uint8Array) => this.#onRead(size, bytes as Buffer),
+      callback: (size: number, bytes: Uint8Array) => {
+        const attempt = this.#attempt
+        try {
+          return this.#onRead(size, bytes as Buffer)
+        } catch (error) {
+          this.#contain(error, attempt)
+          return false
+        }
+      },
     }
     const socket =
       address.kind === 'unix'
         ? net.connect({ path: address.path, onread })
         : net.connect({ host: address.host, port: address.port, onread, autoSelectFamily: false })
     this.#socket = socket
-    socket.on('connect', () => this.#onConnect())
-    socket.on('drain', () => this.#onDrain())
-    socket.on('end', () => this.#onEnd())
+    socket.on('connect', () => this.#guarded(() => this.#onConnect()))
+    socket.on('drain', () => this.#guarded(() => this.#onDrain()))
+    socket.on('end', () => this.#guarded(() => this.#onEnd()))
     socket.on('error', ignoreError) // 'close' follows and says it all
-    socket.on('close', () => this.#onClose())
+    socket.on('close', () => this.#guarded(() => this.#onClose()))
   }
 
   // ------------------------------------------------------------------ the attempt
 
-  start(attempt: Attempt): void {
+  start(attempt: UpstreamAttempt): void {
     this.#attempt = attempt
     this.#isRequestSent = false
     this.#hasAnswerBegun = false
@@ -158,6 +165,10 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   }
 
   expire(): void {
+    this.#guarded(() => this.#expire())
+  }
+
+  #expire(): void {
     const attempt = this.#attempt
     const phase = this.#phase
     this.#attempt = null
@@ -170,7 +181,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
 
   // ------------------------------------------------------------------ sending
 
-  #sendHead(attempt: Attempt): void {
+  #sendHead(attempt: UpstreamAttempt): void {
     const { exchange } = attempt
     const socket = this.#socket
     const head = exchange.lacksHost
@@ -210,22 +221,26 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     if (this.#stall === null) this.#armForAnswer()
   }
 
-  /** The endpoint takes nothing more for now: from the first such write on, its time runs until it has taken all. */
+  /**
+   * The endpoint takes nothing more for now: from the first such write on, its time runs until it has taken all. Less than
+   * that cannot be seen: the kernel asks for more only when a good part (Linux: a third) of its own buffer is free again.
+   */
   #stalled(): void {
     if (this.#stall !== null) return
     const attempt = this.#attempt
     if (attempt === null) return
-    const { tunnelIdleMs } = attempt.exchange.downstream.listener.plan.timeouts
     const { sendIdleMs } = this.#endpoint.pool.plan.timeouts
     this.#stall = new StallDeadline(this)
-    this.#context.timers.arm(this.#stall, this.#phase === Phase.TUNNEL ? tunnelIdleMs : sendIdleMs)
+    this.#context.timers.arm(this.#stall, this.#phase === Phase.TUNNEL ? attempt.tunnelIdleMs : sendIdleMs)
   }
 
   stallExpired(): void {
-    const attempt = this.#attempt
-    this.#attempt = null
-    this.close()
-    attempt?.failed(ERROR_INDEX.EK_SEND_STALLED)
+    this.#guarded(() => {
+      const attempt = this.#attempt
+      this.#attempt = null
+      this.close()
+      attempt?.failed(ERROR_INDEX.EK_SEND_STALLED)
+    })
   }
 
   #unstall(): void {
@@ -303,11 +318,11 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       if (mayLease && !before.isShared) return
       before.release()
     }
-    this.#lease = mayLease ? relayBuffers.take() : null
+    this.#lease = mayLease ? largeBuffers.take() : null
     this.#readTarget = this.#lease?.bytes ?? sharedBuffer
   }
 
-  #readHead(attempt: Attempt, bytes: Buffer, size: number): void {
+  #readHead(attempt: UpstreamAttempt, bytes: Buffer, size: number): void {
     this.#hasAnswerBegun = true
     let start = 0
     while (start < size) {
@@ -332,13 +347,13 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       this.#interims++
       if (this.#interims > MAX_INTERIMS) return this.#broken(attempt, ERROR_INDEX.EK_BAD_RESPONSE)
       attempt.interim(head)
-      // The 100 has come: now it is the client's turn.
-      if (this.#attempt === attempt) this.#armForAnswer()
       if (this.#attempt !== attempt) return
+      // The 100 has come: now it is the client's turn. Else the time of the final answer goes on: hints are no answer.
+      if (head.status === 100 && !this.#isRequestSent) this.#context.timers.disarm(this)
     }
   }
 
-  #answered(attempt: Attempt, parser: ResponseParser, bytes: Buffer, start: number, size: number): void {
+  #answered(attempt: UpstreamAttempt, parser: ResponseHeadParser, bytes: Buffer, start: number, size: number): void {
     const { head } = parser
     this.#phase = Phase.BODY
     this.#framing = head.framing
@@ -356,7 +371,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
       this.#wantsMore = attempt.respond(head, bytes, start, size, false)
     } else if (head.framing === Framing.CLOSE) this.#wantsMore = attempt.respond(head, bytes, start, size, false)
     else {
-      const { downstream } = attempt.exchange
+      const { downstream } = attempt
       downstream.cork()
       this.#wantsMore = attempt.respond(head, bytes, start, start, false)
       this.#decoder ??= new ChunkedDecoder({
@@ -370,7 +385,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     if (this.#attempt === attempt) this.#context.timers.arm(this, this.#endpoint.pool.plan.timeouts.responseIdleMs)
   }
 
-  #readBody(attempt: Attempt, bytes: Buffer, start: number, size: number): void {
+  #readBody(attempt: UpstreamAttempt, bytes: Buffer, start: number, size: number): void {
     if (this.#framing === Framing.CHUNKED) return this.#readChunks(attempt, bytes, start, size)
     if (this.#framing === Framing.CLOSE) {
       this.#wantsMore = attempt.data(bytes, start, size, this.#lease)
@@ -384,9 +399,9 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     this.#complete(attempt)
   }
 
-  #readChunks(attempt: Attempt, bytes: Buffer, start: number, size: number): void {
+  #readChunks(attempt: UpstreamAttempt, bytes: Buffer, start: number, size: number): void {
     const decoder = this.#decoder!
-    const { downstream } = attempt.exchange
+    const { downstream } = attempt
     downstream.cork()
     const status = decoder.feed(bytes, start, size, this)
     downstream.uncork()
@@ -403,7 +418,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   }
 
   /** The whole answer was passed on: the connection goes back before the exchange ends, so that a next request finds it. */
-  #complete(attempt: Attempt): void {
+  #complete(attempt: UpstreamAttempt): void {
     const trailers = this.#framing === Framing.CHUNKED ? this.#decoder!.trailers : null
     this.#attempt = null
     this.#phase = Phase.IDLE
@@ -427,7 +442,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     return maxAgeMs > 0 && this.#context.timers.nowMs - this.#openedAt >= maxAgeMs
   }
 
-  #switched(attempt: Attempt, parser: ResponseParser, bytes: Buffer, start: number, size: number): void {
+  #switched(attempt: UpstreamAttempt, parser: ResponseHeadParser, bytes: Buffer, start: number, size: number): void {
     const { exchange } = attempt
     const { head } = parser
     const field = head.find('upgrade')
@@ -442,7 +457,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     if (start < size && this.#attempt === attempt) this.#wantsMore = attempt.data(bytes, start, size, this.#lease)
   }
 
-  #broken(attempt: Attempt, error: number): void {
+  #broken(attempt: UpstreamAttempt, error: number): void {
     this.#attempt = null
     this.#wantsMore = true
     this.close()
@@ -480,6 +495,24 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
     this.#phase = Phase.CLOSED
   }
 
+  /** Handles an event that comes from outside: whatever throws in it must not end the worker. */
+  #guarded(handle: () => void): void {
+    const attempt = this.#attempt
+    try {
+      handle()
+    } catch (error) {
+      this.#contain(error, attempt)
+    }
+  }
+
+  /** A bug of ours met this connection, and maybe the attempt that it carried when the event began. Both end. */
+  #contain(error: unknown, attempt: UpstreamAttempt | null): void {
+    this.#attempt = null
+    this.close()
+    if (attempt !== null) attempt.broken(error)
+    else this.#context.internalErrors.report(error)
+  }
+
   /** Gives the place back: at once, so that a new connection may take it. */
   #leave(): void {
     if (this.#hasLeft) return
@@ -488,7 +521,7 @@ export class Http1Upstream extends Deadline implements UpstreamConnection, Chunk
   }
 
   /** The connection is gone under an attempt. */
-  #lost(attempt: Attempt): void {
+  #lost(attempt: UpstreamAttempt): void {
     this.#attempt = null
     this.close()
     if (this.#phase === Phase.CONNECTING) attempt.failed(ERROR_INDEX.EK_CONNECT_FAILED)
@@ -523,7 +556,7 @@ function offers(offer: string, protocol: string): boolean {
   )
 }
 
-function takeParser(endpoint: WorkerEndpoint): ResponseParser {
+function takeParser(endpoint: Endpoint): ResponseHeadParser {
   const { responseHeadBytes, responseFieldCount } = endpoint.pool.plan.limits
   const parser = spareParser
   spareParser = null
@@ -533,7 +566,7 @@ function takeParser(endpoint: WorkerEndpoint): ResponseParser {
     parser.limits.fieldCount === responseFieldCount
   )
     return parser
-  return new ResponseParser({ headBytes: responseHeadBytes, fieldCount: responseFieldCount })
+  return new ResponseHeadParser({ headBytes: responseHeadBytes, fieldCount: responseFieldCount })
 }
 
 function ignoreError(): void {}

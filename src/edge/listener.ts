@@ -6,8 +6,11 @@ import * as net from 'node:net'
 import { ERROR_INDEX } from '../core/errors.ts'
 import { Counter, errorCounter } from '../observe/counters.ts'
 import type { ListenerPlan } from '../pool/plan.ts'
+import { acceptConnections } from './accept-connections.ts'
 import { AddressSet, addressKey, plainAddress } from './client-address.ts'
 import type { WorkerContext } from './context.ts'
+import type { DownstreamConnection, ListenerContext } from './downstream-stream.ts'
+import type { ExchangePool } from './exchange-pool.ts'
 import { Http1Downstream } from './http1-downstream.ts'
 import { refusalText } from './respond.ts'
 import type { RouteTable } from './route-table.ts'
@@ -17,41 +20,28 @@ const BACKLOG = 4096
 /** How long a refused client has to take the reason. */
 const REFUSED_MS = 1000
 
-/** A client's connection as the listener sees it. */
-export interface DownstreamConnection {
-  /** Closes when it can. */
-  drain(): void
-  destroy(): void
-}
-
-/** What connections need of their listener. */
-export interface ListenerContext {
-  readonly plan: ListenerPlan
-  readonly routes: RouteTable
-  readonly isDraining: boolean
-  closed(connection: DownstreamConnection): void
-}
-
 export class Listener implements ListenerContext {
   plan: ListenerPlan
   routes: RouteTable
   isDraining = false
+  trusted: AddressSet
   readonly #context: WorkerContext
+  readonly #exchanges: ExchangePool
   readonly #server: net.Server
   /** The key of each connection that is counted by address. */
   readonly #connections = new Map<DownstreamConnection, Uint8Array | null>()
-  #trusted: AddressSet
   #exempt: AddressSet
   #onEmpty: (() => void) | null = null
 
-  constructor(context: WorkerContext, plan: ListenerPlan, routes: RouteTable) {
+  constructor(context: WorkerContext, exchanges: ExchangePool, plan: ListenerPlan, routes: RouteTable) {
     this.#context = context
+    this.#exchanges = exchanges
     this.plan = plan
     this.routes = routes
-    this.#trusted = new AddressSet(plan.trustedProxies)
+    this.trusted = new AddressSet(plan.trustedProxies)
     this.#exempt = new AddressSet([...plan.limits.perAddressExempt, ...plan.trustedProxies])
     // Half-open: a client may end its side and still wait for the answer.
-    this.#server = net.createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket))
+    this.#server = net.createServer({ allowHalfOpen: true })
   }
 
   /** Resolves with the port (0 for unix sockets); rejects with the system's error. */
@@ -62,6 +52,7 @@ export class Listener implements ListenerContext {
       const listening = (): void => {
         this.#server.off('error', reject)
         this.#server.on('error', ignoreError) // a failed accept (no descriptors left) is the kernel's to repeat
+        acceptConnections(this.#server, (socket) => this.#accept(socket))
         const bound = this.#server.address()
         resolve(typeof bound === 'object' && bound !== null ? bound.port : 0)
       }
@@ -77,7 +68,7 @@ export class Listener implements ListenerContext {
   update(plan: ListenerPlan, routes: RouteTable): void {
     this.plan = plan
     this.routes = routes
-    this.#trusted = new AddressSet(plan.trustedProxies)
+    this.trusted = new AddressSet(plan.trustedProxies)
     this.#exempt = new AddressSet([...plan.limits.perAddressExempt, ...plan.trustedProxies])
   }
 
@@ -132,10 +123,7 @@ export class Listener implements ListenerContext {
       }
     }
     counters[Counter.CONNECTIONS_OPEN]! += 1
-    const connection = new Http1Downstream(this.#context, this, socket, {
-      address,
-      isTrusted: this.#trusted.has(address),
-    })
+    const connection = new Http1Downstream(this.#context, this.#exchanges, this, socket, address)
     this.#connections.set(connection, key)
   }
 

@@ -1,17 +1,17 @@
 /**
  * The request path. What happens to a request, in order, and why each step stands where it does:
  *
- *  1. accept       listener.ts          limits come first: a connection that may not be here costs nothing more
- *  2. head         http1-downstream.ts  parsed strictly, before anything believes a byte of it
- *  3. refuse       here                 what no route could serve: CONNECT, loops, paths that escape, bodies over the limit
- *  4. route        route-table.ts       on the normal form of host and path, so that no spelling slips past a rule
- *  5. forward      forwarded.ts         the head as the endpoint will see it; written once, kept for a replay
- *  6. pick         pools.ts             as late as possible: on the fitness and load of this moment
- *  7. attempt      attempt.ts           a kept connection or a new one (upstream-connections.ts), then the head is sent
- *  8. relay        exchange.ts          both bodies at once, each waiting for its slower side
- *  9. retry        retry.ts             only while nothing of the answer was sent
- * 10. answer       respond.ts           the one place where an error becomes a response
- * 11. record       record.ts            counters and the access log, when it is over
+ *  1. accept       listener.ts              limits come first: a connection that may not be here costs nothing more
+ *  2. head         http1-request-reader.ts  parsed strictly, before anything believes a byte of it
+ *  3. refuse       here                     what no route could serve: CONNECT, loops, paths that escape, bodies over the limit
+ *  4. route        route-table.ts           on the normal form of host and path, so that no spelling slips past a rule
+ *  5. forward      forwarded.ts             the head as the endpoint will see it; written once, kept for a replay
+ *  6. pick         pick-endpoint.ts         as late as possible: on the fitness and load of this moment
+ *  7. attempt      attempt.ts               a kept connection or a new one (upstream-connections.ts), then the head is sent
+ *  8. relay        exchange.ts              both bodies at once, each waiting for its slower side
+ *  9. retry        retry.ts                 only while nothing of the answer was sent
+ * 10. answer       respond.ts               the one place where an error becomes a response
+ * 11. record       record-metrics.ts        counters and the access log, when it is over
  *
  * Steps 3 to 7 run without a pause within the event that completed the head, while the parser's view of it is valid.
  */
@@ -24,8 +24,8 @@ import { Counter } from '../observe/counters.ts'
 import { Attempt } from './attempt.ts'
 import type { WorkerContext } from './context.ts'
 import type { Exchange } from './exchange.ts'
-import { cutFor, forwardedFields, isLoop } from './forwarded.ts'
-import type { WorkerEndpoint } from './pools.ts'
+import { cutFor, forwardedFields, isLoop, requestIdOf } from './forwarded.ts'
+import type { WorkerEndpoint } from './pick-endpoint.ts'
 import { failExchange } from './respond.ts'
 
 /** How often a pick may turn out to be stale or full before the exchange is refused. */
@@ -34,14 +34,19 @@ const ESCAPING = TargetFlag.BACKSLASH | TargetFlag.DOT_SEGMENT | TargetFlag.PERC
 
 /** Steps 3 to 5. True when an attempt may be started; else the exchange was answered. */
 export function handleRequest(context: WorkerContext, exchange: Exchange, head: RequestHead): boolean {
-  const refusal = refusalOf(context, exchange, head)
+  const { downstream } = exchange
+  // '' where it is plain: then only a route that looks at paths has it made.
+  const path = (head.targetFlags & ESCAPING) !== 0 ? normalPath(head) : ''
+  const refusal = refusalOf(context, exchange, head, path)
   if (refusal >= 0) {
     exchange.requestId = context.requestIds.make()
     failExchange(exchange, refusal)
     return false
   }
-  const fields = forwardedFields(exchange, head, context.identity, context.requestIds)
-  const route = exchange.downstream.listener.routes.match(head, exchange.downstream.isTrusted)
+  const requestId = requestIdOf(downstream, head, context.requestIds)
+  exchange.requestId = requestId
+  const fields = forwardedFields(downstream, head, context.identity, requestId)
+  const route = downstream.listener.routes.match(head, downstream.isTrusted, path ?? '')
   if (route === null) {
     failExchange(exchange, ERROR_INDEX.EK_NO_ROUTE)
     return false
@@ -50,7 +55,7 @@ export function handleRequest(context: WorkerContext, exchange: Exchange, head: 
   exchange.pool = route.pool
   const added = hopFields(exchange, head)
   exchange.lacksHost = head.authorityStart === head.authorityEnd
-  exchange.upstreamHead = writeRequestHead(head, cutFor(exchange.downstream, head.versionMinor), added + fields)
+  exchange.upstreamHead = writeRequestHead(head, cutFor(downstream, head.versionMinor), added + fields)
   return true
 }
 
@@ -60,7 +65,7 @@ export function startAttempt(exchange: Exchange): void {
   const pool = exchange.pool!
   let wasFull = false
   for (let turn = 0; turn < MAX_TURNS; turn++) {
-    const endpoint = pool.pick(exchange)
+    const endpoint = pool.pickEndpoint(exchange)
     if (endpoint === null) {
       const why = wasFull ? ERROR_INDEX.EK_NO_CAPACITY : pool.whyNone(exchange)
       return failExchange(exchange, exchange.lastError >= 0 ? exchange.lastError : why)
@@ -69,13 +74,12 @@ export function startAttempt(exchange: Exchange): void {
     const { index, table, timers } = context
     if (!table.acquire(index, endpoint.slot, endpoint.generation)) continue
     const nowMs = exchange.attempts === 1 ? exchange.startedAt : timers.clock()
-    const attempt = exchange.spareAttempt ?? new Attempt(exchange, endpoint, nowMs)
-    exchange.spareAttempt = null
+    const attempt = exchange.takeSpareAttempt() ?? new Attempt(exchange)
     attempt.begin(endpoint, nowMs)
     exchange.attempt = attempt
     exchange.endpointId = endpoint.id
     const { lastError } = exchange
-    if (endpoint.connections.run(attempt)) {
+    if (endpoint.connections.reuseOrConnect(attempt)) {
       if (lastError >= 0) countRepetition(context, endpoint, lastError)
       return
     }
@@ -93,9 +97,9 @@ function countRepetition(context: WorkerContext, endpoint: WorkerEndpoint, error
 }
 
 /** The `ERROR_INDEX` for which the request is refused whatever the routes say, -1 for none. */
-function refusalOf(context: WorkerContext, exchange: Exchange, head: RequestHead): number {
+function refusalOf(context: WorkerContext, exchange: Exchange, head: RequestHead, path: string | null): number {
   if (head.method === MethodId.CONNECT) return ERROR_INDEX.EK_CONNECT_METHOD
-  if ((head.targetFlags & ESCAPING) !== 0 && normalPath(head) === null) return ERROR_INDEX.EK_BAD_PATH
+  if (path === null) return ERROR_INDEX.EK_BAD_PATH
   const { bodyBytes } = exchange.downstream.listener.plan.limits
   if (bodyBytes > 0 && head.framing === Framing.LENGTH && head.contentLength > bodyBytes)
     return ERROR_INDEX.EK_BODY_TOO_LARGE

@@ -2,17 +2,35 @@
 import { STATUS_CODES } from 'node:http'
 import { ERROR_CODES, ERROR_INDEX, errorAt } from '../core/errors.ts'
 import { Counter, errorCounter, responseCounter } from '../observe/counters.ts'
-import type { Exchange } from './exchange.ts'
+import type { WorkerContext } from './context.ts'
+import type { DownstreamStream } from './downstream-stream.ts'
+
+/** What an error ends: an exchange, as far as that takes. */
+export interface FailingExchange {
+  readonly context: WorkerContext
+  readonly downstream: DownstreamStream
+  readonly isOver: boolean
+  readonly requestEnded: boolean
+  requestId: string
+  attempt: { cancel(): void } | null
+  responseStarted: boolean
+  responseEnded: boolean
+  status: number
+  error: number
+  cutShort(): void
+}
 
 /** Ends an exchange that cannot go on. Before the answer began it gets one of ours, afterwards the answer is cut short. */
-export function failExchange(exchange: Exchange, error: number): void {
+export function failExchange(exchange: FailingExchange, error: number): void {
   if (exchange.isOver) return
   exchange.error = error
   const { context } = exchange
   context.counters[errorCounter(error)]! += 1
-  if (exchange.attempt !== null) {
-    exchange.attempt.cancel()
+  const { attempt } = exchange
+  if (attempt !== null) {
+    // First: whatever fails in here, nothing cancels it a second time.
     exchange.attempt = null
+    attempt.cancel()
   }
   if (exchange.responseStarted) return exchange.cutShort()
   const { status, source } = errorAt(error)
@@ -21,25 +39,25 @@ export function failExchange(exchange: Exchange, error: number): void {
   exchange.responseEnded = true
   exchange.status = status
   const text = textOf(error, exchange.requestId)
-  // Whoever sent what we refuse may mean something else by the next bytes than we do.
-  exchange.downstream.answer(status, text, !exchange.requestEnded || source === 'downstream')
+  // Whoever sent what we refuse may mean something else by the next bytes than we do; behind a bug of ours nothing is sure.
+  const mustClose = !exchange.requestEnded || source === 'downstream' || error === ERROR_INDEX.EK_INTERNAL
+  exchange.downstream.answer(status, text, mustClose)
 }
 
 /** The head could not be read: whatever follows it means nothing, so the connection ends with this answer. */
-export function refuseHead(exchange: Exchange, error: number): void {
+export function refuseHead(exchange: FailingExchange, error: number): void {
   exchange.requestId = exchange.context.requestIds.make()
   failExchange(exchange, error)
 }
 
 /** Counts an end without an answer. */
-export function countError(exchange: Exchange, error: number): void {
-  const { counters } = exchange.context
+export function countError({ counters }: WorkerContext, error: number): void {
   counters[errorCounter(error)]! += 1
   if (error === ERROR_INDEX.EK_CLIENT_CLOSED) counters[Counter.CLIENT_ABORTS]! += 1
 }
 
-export function countResponse(exchange: Exchange): void {
-  if (exchange.status >= 100) exchange.context.counters[responseCounter(exchange.status)]! += 1
+export function countResponse({ counters }: WorkerContext, status: number): void {
+  if (status >= 100) counters[responseCounter(status)]! += 1
 }
 
 /** An answer for a connection that is not served at all. */

@@ -1,7 +1,7 @@
 /** May an attempt that failed be repeated? The error says what it allows, the request what it bears, the pool how often. */
 import { errorAt } from '../core/errors.ts'
 import type { Exchange } from './exchange.ts'
-import type { WorkerEndpoint } from './pools.ts'
+import type { WorkerEndpoint } from './pick-endpoint.ts'
 
 export function mayRepeat(exchange: Exchange, error: number, endpoint: WorkerEndpoint): boolean {
   if (exchange.isOver || exchange.responseStarted || !exchange.canReplay) return false

@@ -6,7 +6,7 @@ import { normalHost, normalPath } from '../http1/target.ts'
 import type { RoutePlan } from '../pool/plan.ts'
 import { isClaim } from './forwarded.ts'
 import { isGlob, matchesGlob } from './glob.ts'
-import type { WorkerPool } from './pools.ts'
+import type { WorkerPool } from './pick-endpoint.ts'
 
 export interface Route {
   readonly name: string
@@ -39,17 +39,20 @@ export class RouteTable {
     this.headerNames = [...new Set(this.#routes.flatMap(({ headers }) => headers.map(({ name }) => name)))]
   }
 
-  /** `isTrusted`: the peer's word about where the request came from counts; a stranger's must not choose its way. */
-  match(head: RequestHead, isTrusted: boolean): Route | null {
+  /**
+   * `isTrusted`: the peer's word about where the request came from counts; a stranger's must not choose its way.
+   * `normal`: the path in normal form where that was worked out before, else ''.
+   */
+  match(head: RequestHead, isTrusted: boolean, normal = ''): Route | null {
     let host: string | null = null
-    let path: string | null = null
+    let path = normal
     for (const route of this.#routes) {
       if (route.exactHosts !== null) {
         host ??= normalHost(head) ?? ''
         if (!isHostOf(route, host)) continue
       }
       if (route.paths !== null) {
-        path ??= normalPath(head) ?? ''
+        if (path === '') path = normalPath(head) ?? ''
         if (!anyPath(route.paths, path)) continue
       }
       if (route.methods !== null && !route.methods.has(methodText(head))) continue

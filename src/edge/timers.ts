@@ -151,19 +151,16 @@ export class Timers {
   #coarseInterval: NodeJS.Timeout | null
   #fineInterval: NodeJS.Timeout | null = null
 
-  /** `onTick` runs with every coarse tick. */
-  constructor(now: () => number, onTick: () => void) {
+  /** `onTick` runs with every coarse tick and is told how many milliseconds late it is, if it is. */
+  constructor(now: () => number, onTick: (lateMs: number) => void) {
     this.#now = now
     this.nowMs = now()
     this.#coarse = new TimerWheel(COARSE_TICK_MS, COARSE_SLOTS, now())
     this.#fine = new TimerWheel(FINE_TICK_MS, FINE_SLOTS, now())
-    let tickedAt = this.nowMs
-    this.#coarseInterval = setInterval(() => {
-      const lateMs = this.clock() - tickedAt - COARSE_TICK_MS
-      tickedAt = this.nowMs
+    this.#coarseInterval = this.#every(COARSE_TICK_MS, (lateMs) => {
       this.#turn(this.#coarse, lateMs > COARSE_TICK_MS)
-      onTick()
-    }, COARSE_TICK_MS)
+      onTick(lateMs)
+    })
   }
 
   /** Milliseconds, monotonic. */
@@ -199,6 +196,16 @@ export class Timers {
     this.#fineInterval = null
   }
 
+  /** Turns the loop every `tickMs`, and says how much later than that it came round; 0 when it was in time. */
+  #every(tickMs: number, turn: (lateMs: number) => void): NodeJS.Timeout {
+    let turnedAt = this.nowMs
+    return setInterval(() => {
+      const lateMs = Math.max(0, this.clock() - turnedAt - tickMs)
+      turnedAt = this.nowMs
+      turn(lateMs)
+    }, tickMs)
+  }
+
   /**
    * A worker that was held up (a pause of the machine, a long collection) finds its timers due before it has seen what
    * came meanwhile: answers and connects that were in time. So a late turn waits for one poll.
@@ -215,15 +222,12 @@ export class Timers {
     if (deadline.wheel === this.#coarse) this.#coarse.remove(deadline)
     if (this.#fineInterval === null) {
       this.#fine.catchUp(this.clock())
-      let tickedAt = this.nowMs
-      this.#fineInterval = setInterval(() => {
-        const lateMs = this.clock() - tickedAt - FINE_TICK_MS
-        tickedAt = this.nowMs
+      this.#fineInterval = this.#every(FINE_TICK_MS, (lateMs) => {
         this.#turn(this.#fine, lateMs > FINE_LATE_MS)
         if (this.#fine.linked > 0 || this.#fineInterval === null) return
         clearInterval(this.#fineInterval)
         this.#fineInterval = null
-      }, FINE_TICK_MS)
+      })
     }
     this.#fine.arm(deadline, delayMs, this.nowMs)
   }

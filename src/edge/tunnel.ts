@@ -3,33 +3,40 @@
  * Bytes only touch a stamp; the idle deadline looks at it when it comes round.
  */
 import { Counter } from '../observe/counters.ts'
-import type { Exchange } from './exchange.ts'
+import type { ListenerPlan } from '../pool/plan.ts'
+import type { WorkerContext } from './context.ts'
+import type { Deadline } from './timers.ts'
 import { WebSocketFrames } from './websocket-frames.ts'
 
 export class Tunnel {
-  readonly #exchange: Exchange
+  readonly #context: WorkerContext
+  /** Expires when it may have been idle for too long: its exchange. */
+  readonly #deadline: Deadline
+  readonly #halfCloseMs: number
   #idleMs: number
   /** Follows the frames towards the client, so that a drain can put a Close frame between two of them. */
   readonly frames: WebSocketFrames | null
   #touchedAt: number
   #isClosed = false
 
-  constructor(exchange: Exchange, upgrade: string) {
-    this.#exchange = exchange
+  constructor(context: WorkerContext, deadline: Deadline, timeouts: ListenerPlan['timeouts'], upgrade: string) {
+    this.#context = context
+    this.#deadline = deadline
+    this.#halfCloseMs = timeouts.halfCloseMs
     this.frames = upgrade.toLowerCase() === 'websocket' ? new WebSocketFrames() : null
-    this.#idleMs = exchange.downstream.listener.plan.timeouts.tunnelIdleMs
-    const { counters, timers } = exchange.context
+    this.#idleMs = timeouts.tunnelIdleMs
+    const { counters, timers } = context
     this.#touchedAt = timers.clock()
     counters[Counter.TUNNELS]! += 1
     counters[Counter.TUNNELS_OPEN]! += 1
     // From here on it counts as a tunnel instead; its end is counted by `close`.
     counters[Counter.EXCHANGES_OPEN]! -= 1
-    timers.arm(exchange, this.#idleMs)
+    timers.arm(deadline, this.#idleMs)
   }
 
   /** Bytes flow; the wheel's last reading of the clock is exact enough here. */
   touch(): void {
-    this.#touchedAt = this.#exchange.context.timers.nowMs
+    this.#touchedAt = this.#context.timers.nowMs
   }
 
   fromEndpoint(bytes: Buffer, start: number, end: number): void {
@@ -39,25 +46,25 @@ export class Tunnel {
 
   /** The client ended its side. It may have gone, which nothing tells: so from here on silence is borne for a short time only. */
   clientEnded(): void {
-    const { halfCloseMs } = this.#exchange.downstream.listener.plan.timeouts
+    const halfCloseMs = this.#halfCloseMs
     if (halfCloseMs <= 0 || (this.#idleMs > 0 && this.#idleMs <= halfCloseMs)) return
     this.#idleMs = halfCloseMs
     this.touch()
-    this.#exchange.context.timers.arm(this.#exchange, halfCloseMs)
+    this.#context.timers.arm(this.#deadline, halfCloseMs)
   }
 
   isIdle(): boolean {
-    return this.#exchange.context.timers.clock() - this.#touchedAt >= this.#idleMs
+    return this.#context.timers.clock() - this.#touchedAt >= this.#idleMs
   }
 
   rearm(): void {
-    const { timers } = this.#exchange.context
-    timers.arm(this.#exchange, Math.max(1, this.#idleMs - (timers.nowMs - this.#touchedAt)))
+    const { timers } = this.#context
+    timers.arm(this.#deadline, Math.max(1, this.#idleMs - (timers.nowMs - this.#touchedAt)))
   }
 
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#exchange.context.counters[Counter.TUNNELS_OPEN]! -= 1
+    this.#context.counters[Counter.TUNNELS_OPEN]! -= 1
   }
 }

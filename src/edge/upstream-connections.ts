@@ -4,10 +4,9 @@
  */
 import { ERROR_INDEX } from '../core/errors.ts'
 import { Counter } from '../observe/counters.ts'
-import type { Attempt } from './attempt.ts'
+import type { EndpointPlan, PoolPlan } from '../pool/plan.ts'
 import type { WorkerContext } from './context.ts'
-import type { WorkerEndpoint } from './pools.ts'
-import type { UpstreamStream } from './streams.ts'
+import type { UpstreamAttempt, UpstreamStream } from './upstream-stream.ts'
 
 /** A request that must not be repeated only goes on a connection that was alive this recently. */
 const LATELY_MS = 1000
@@ -19,22 +18,34 @@ export interface UpstreamConnection extends UpstreamStream {
   /** False once its end is known, even while it is not told yet. */
   readonly isUsable: boolean
   /** Takes the attempt; sends at once when connected. */
-  start(attempt: Attempt): void
+  start(attempt: UpstreamAttempt): void
   /** Reports its end (`UpstreamConnections.closed`) before it returns, so that its place can be taken. */
   close(): void
 }
 
+/** An endpoint, as the connections to it know it. */
+export interface Endpoint {
+  readonly plan: EndpointPlan
+  /** Settings of its pool, as they are now. */
+  readonly pool: { readonly plan: PoolPlan }
+  readonly slot: number
+  readonly generation: number
+  /** What stands in the Host field when the client sent none. */
+  readonly authority: string
+  readonly connections: UpstreamConnections
+}
+
 /** Makes a connection to an endpoint; a test passes one of its own. */
-export type Connect = (context: WorkerContext, endpoint: WorkerEndpoint) => UpstreamConnection
+export type Connect = (context: WorkerContext, endpoint: Endpoint) => UpstreamConnection
 
 export class UpstreamConnections {
   readonly #context: WorkerContext
-  readonly #endpoint: WorkerEndpoint
+  readonly #endpoint: Endpoint
   readonly #connect: Connect
   readonly #idle: UpstreamConnection[] = []
   #isRetired = false
 
-  constructor(context: WorkerContext, endpoint: WorkerEndpoint, connect: Connect) {
+  constructor(context: WorkerContext, endpoint: Endpoint, connect: Connect) {
     this.#context = context
     this.#endpoint = endpoint
     this.#connect = connect
@@ -48,8 +59,8 @@ export class UpstreamConnections {
     return this.#idle.length > 0 || max === 0 || table.connections.total[slot]! < max
   }
 
-  /** Runs the attempt on a kept connection or a new one. False: there was no place left. */
-  run(attempt: Attempt): boolean {
+  /** Reuses a kept connection for the attempt, or makes a new one. False: there was no place left. */
+  reuseOrConnect(attempt: UpstreamAttempt): boolean {
     const { exchange } = attempt
     const { bufferBytes } = this.#endpoint.pool.plan.retries
     // What is whole and small enough to be sent again; of a body that still comes nobody knows that.
@@ -61,10 +72,8 @@ export class UpstreamConnections {
     const last = this.#lastUsable()
     if (last !== undefined && !mustBeNew && (mayDie || attempt.startedAt - last.usedAt < LATELY_MS)) {
       this.#idle.pop()
-      attempt.isReused = true
-      exchange.connectMs = 0
       this.#context.counters[Counter.UPSTREAM_CONNECTIONS_REUSED]! += 1
-      attempt.upstream = last
+      attempt.carriedBy(last, true)
       last.start(attempt)
       return true
     }
@@ -79,7 +88,7 @@ export class UpstreamConnections {
     counters[Counter.UPSTREAM_CONNECTIONS]! += 1
     counters[Counter.UPSTREAM_CONNECTIONS_OPEN]! += 1
     const connection = this.#connect(this.#context, this.#endpoint)
-    attempt.upstream = connection
+    attempt.carriedBy(connection, false)
     connection.start(attempt)
     return true
   }

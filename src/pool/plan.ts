@@ -8,6 +8,7 @@ import type { SocketAddress } from '../core/address.ts'
 export interface Plan {
   /** Grows by one with every plan and delta; a worker acknowledges it in the worker board. */
   readonly version: number
+  /** While a listener moves it is here twice, at its new address and at its old one. */
   readonly listeners: readonly ListenerPlan[]
   readonly routes: readonly RoutePlan[]
   readonly pools: readonly PoolPlan[]
@@ -145,10 +146,20 @@ export type WorkerCommand =
   /** Throws inside the worker: for drills and tests only. */
   | { readonly type: 'crash' }
 
+/** A listener that should be open is not. */
+export interface ListenFailed {
+  readonly type: 'listen-failed'
+  readonly listener: string
+  readonly socket: string
+  readonly code: string
+  readonly message: string
+}
+
 /** Worker → control. The acknowledged version is in the worker board as well. */
 export type WorkerEvent =
-  | { readonly type: 'listening'; readonly listener: string; readonly port: number }
-  | { readonly type: 'listen-failed'; readonly listener: string; readonly code: string; readonly message: string }
+  /** `socket`: `listenerSocket` of the listener. */
+  | { readonly type: 'listening'; readonly listener: string; readonly socket: string; readonly port: number }
+  | ListenFailed
   | { readonly type: 'acknowledged'; readonly version: number }
   | { readonly type: 'drained' }
   | { readonly type: 'warning'; readonly message: string }

@@ -16,6 +16,7 @@ import { STATUS_PAGE_CSP, statusPage } from './status-page.ts'
 
 /** Far more than the largest change needs. */
 const BODY_BYTES = 64 * 1024
+const ENDPOINTS = '/api/v1/endpoints/'
 
 export interface ApiDeps {
   readonly view: () => BalancerView
@@ -77,7 +78,7 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
   app.get('/api/v1/status', (c) => c.json(reader.read(view(), Date.now())))
 
   app.post('/api/v1/endpoints/:id', async (c) => {
-    const id = lastSegment(c)
+    const id = endpointId(c)
     if (id === null) return problemResponse(BAD_ID)
     const body = await readBody(c.req.raw)
     if (body === null) return problemResponse(BODY_TOO_LARGE)
@@ -87,6 +88,17 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
     if (unknown !== null) return problemResponse(unknown)
     return callResponse(await calls.call({ name: 'set-endpoint', id, ...change }))
   })
+  for (const value of ['weight', 'state'] as const) {
+    app.delete(`/api/v1/endpoints/:id/${value}`, async (c) => {
+      const id = endpointId(c)
+      if (id === null) return problemResponse(BAD_ID)
+      const pool = c.req.query('pool') ?? null
+      const unknown = unknownEndpoint(view(), id, pool)
+      if (unknown !== null) return problemResponse(unknown)
+      return callResponse(await calls.call({ name: 'set-endpoint', id, pool, [value]: null }))
+    })
+    app.all(`/api/v1/endpoints/:id/${value}`, () => problemResponse(methodNotAllowed('DELETE')))
+  }
   app.post('/api/v1/workers/:index/kill', async (c) => {
     if (!options.allowWorkerKill) return problemResponse(KILL_NOT_ALLOWED)
     const index = /^\d{1,3}$/.test(c.req.param('index')) ? Number(c.req.param('index')) : -1
@@ -162,11 +174,11 @@ async function readBody(request: Request): Promise<string | null> {
   return Buffer.concat(pieces).toString('utf8')
 }
 
-/** Decoded once and by the standard's own rules: an id may hold a slash or a percent sign. */
-function lastSegment(c: Context): string | null {
-  const { pathname } = new URL(c.req.url)
+/** The segment after `endpoints/`, decoded once and by the standard's own rules: an id may hold a slash or a percent sign. */
+function endpointId(c: Context): string | null {
+  const segment = new URL(c.req.url).pathname.slice(ENDPOINTS.length).split('/', 1)[0]!
   try {
-    return decodeURIComponent(pathname.slice(pathname.lastIndexOf('/') + 1))
+    return decodeURIComponent(segment)
   } catch {
     return null
   }
@@ -175,7 +187,8 @@ function lastSegment(c: Context): string | null {
 /** Control answers when every worker has acknowledged. */
 function callResponse(result: CallResult): Response {
   if (!result.ok) return problemResponse(result)
-  return new Response(`${JSON.stringify({ version: result.version })}\n`, {
+  const { version, endpoint } = result
+  return new Response(`${JSON.stringify({ version, ...endpoint })}\n`, {
     headers: { 'content-type': 'application/json' },
   })
 }

@@ -1,7 +1,9 @@
 /**
  * Notes of running balancers, `<state>/instances/*.json`: how the command line finds the admin API without being told.
  *
- * A note is a hint, not a promise: the process may have died without removing it, and a pid may belong to another by now.
+ * A note is a hint, not a promise: the process may have died without removing it. Whoever sees the same processes as its writer
+ * (same boot, same pid namespace) judges by the pid and the time at which that process started. To anybody else, e.g. another
+ * container with the same state directory, the pid means nothing: there a note counts while its writer keeps it fresh.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import fs from 'node:fs'
@@ -9,18 +11,39 @@ import path from 'node:path'
 
 export interface Instance {
   readonly pid: number
-  /** `http://127.0.0.1:9090` or `unix:/path`. */
-  readonly url: string
+  /** `http://127.0.0.1:9090` or `unix:/path`; null: it has no admin API. */
+  readonly url: string | null
   readonly tokenFile: string
   readonly configFile: string | null
   readonly startedAtMs: number
 }
+
+/** Which processes a writer of notes sees, and which of them it is. Null where the system does not tell. */
+interface Writer {
+  /** Boot of the kernel and pid namespace. */
+  readonly processes: string | null
+  /** In clock ticks since the boot: a pid that was given to another process has another. */
+  readonly startTicks: string | null
+}
+
+/** A writer says so often that it is still there. */
+const FRESHEN_MS = 30_000
+/** A note from elsewhere that is older than this is not believed, and one that is much older is removed. */
+const STALE_MS = 120_000
+const FORGOTTEN_MS = 7 * 24 * 3600 * 1000
 
 /** An instance as found, with the file that told of it. */
 export interface FoundInstance extends Instance {
   readonly file: string
   /** Owner of that file. */
   readonly uid: number
+}
+
+/** A note as read. */
+interface Note {
+  readonly instance: FoundInstance
+  readonly writer: Writer
+  readonly ageMs: number
 }
 
 /** Writes a note; returns its path. The same balancer's next service thread writes to the same path. */
@@ -31,7 +54,8 @@ export function writeInstance(stateDirectory: string, instance: Instance, bind: 
   const which = createHash('sha256').update(`${bind} ${instance.startedAtMs}`).digest('hex').slice(0, 8)
   const file = path.join(folder, `${instance.pid}-${which}.json`)
   const unfinished = `${file}.${randomBytes(6).toString('hex')}.tmp`
-  fs.writeFileSync(unfinished, `${JSON.stringify(instance, null, 2)}\n`, { mode: 0o600, flag: 'wx' })
+  const writer: Writer = { processes: visibleProcesses(), startTicks: startTicks(instance.pid) }
+  fs.writeFileSync(unfinished, `${JSON.stringify({ ...instance, writer }, null, 2)}\n`, { mode: 0o600, flag: 'wx' })
   fs.renameSync(unfinished, file)
   return file
 }
@@ -41,20 +65,55 @@ export function removeInstance(file: string): void {
   fs.rmSync(file, { force: true })
 }
 
-/** Instances whose process is alive, newest first. Notes of dead ones are removed where that is allowed. */
+/**
+ * Writes a note and keeps it fresh until the returned function is called, which removes it. The timer keeps no process alive.
+ * @throws the system's error when it cannot be written at first.
+ */
+export function keepInstance(
+  stateDirectory: string,
+  instance: Instance,
+  bind: string,
+  freshenMs: number = FRESHEN_MS,
+): () => void {
+  const file = writeInstance(stateDirectory, instance, bind)
+  const timer = setInterval(() => {
+    try {
+      // Somebody who could not know better may have removed it, e.g. while this machine slept.
+      if (fs.existsSync(file)) fs.utimesSync(file, new Date(), new Date())
+      else writeInstance(stateDirectory, instance, bind)
+    } catch {
+      // A full disk or a changed mode costs the note, and the next time may be better.
+    }
+  }, freshenMs)
+  timer.unref()
+  return () => {
+    clearInterval(timer)
+    removeInstance(file)
+  }
+}
+
+/**
+ * Instances that run, newest first: those of processes that are seen from here, or, where there is none, those that say from
+ * elsewhere that they run. Notes of dead ones are removed where that is allowed and certain.
+ */
 export function findInstances(stateDirectories: readonly string[]): FoundInstance[] {
-  const found: FoundInstance[] = []
+  const here: FoundInstance[] = []
+  const elsewhere: FoundInstance[] = []
   for (const directory of stateDirectories) {
     const folder = path.join(directory, 'instances')
     for (const name of entriesOf(folder)) {
       const file = path.join(folder, name)
-      const instance = readInstance(file)
-      if (instance === null) continue
-      if (isAlive(instance.pid)) found.push(instance)
+      const note = readNote(file)
+      if (note === null) continue
+      const { instance, writer, ageMs } = note
+      if (writer.processes !== visibleProcesses()) {
+        if (ageMs < STALE_MS) elsewhere.push(instance)
+        else if (ageMs > FORGOTTEN_MS) tryRemove(file)
+      } else if (isAlive(instance.pid) && startTicks(instance.pid) === writer.startTicks) here.push(instance)
       else tryRemove(file)
     }
   }
-  return found.toSorted((a, b) => b.startedAtMs - a.startedAtMs)
+  return (here.length > 0 ? here : elsewhere).toSorted((a, b) => b.startedAtMs - a.startedAtMs)
 }
 
 function entriesOf(folder: string): string[] {
@@ -66,14 +125,16 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-function readInstance(file: string): FoundInstance | null {
+function readNote(file: string): Note | null {
   try {
-    const { uid } = fs.lstatSync(file)
-    const value = JSON.parse(fs.readFileSync(file, 'utf8')) as Partial<Instance> | null
+    const { uid, mtimeMs } = fs.lstatSync(file)
+    const value = JSON.parse(fs.readFileSync(file, 'utf8')) as
+      | (Partial<Instance> & { readonly writer?: Partial<Writer> | null })
+      | null
     if (
       typeof value?.pid !== 'number' ||
       !(value.pid > 0) ||
-      typeof value.url !== 'string' ||
+      (typeof value.url !== 'string' && value.url !== null) ||
       typeof value.tokenFile !== 'string' ||
       typeof value.startedAtMs !== 'number'
     ) {
@@ -81,7 +142,39 @@ function readInstance(file: string): FoundInstance | null {
     }
     const configFile = typeof value.configFile === 'string' ? value.configFile : null
     const { pid, url, tokenFile, startedAtMs } = value
-    return { pid, url, tokenFile, configFile, startedAtMs, file, uid }
+    const { processes = null, startTicks: ticks = null } = value.writer ?? {}
+    return {
+      instance: { pid, url, tokenFile, configFile, startedAtMs, file, uid },
+      writer: { processes, startTicks: ticks },
+      ageMs: Date.now() - mtimeMs,
+    }
+  } catch {
+    return null
+  }
+}
+
+let processesSeen: string | null | undefined
+
+/** Two processes with the same answer see each other under the same pids. */
+function visibleProcesses(): string | null {
+  if (processesSeen === undefined) {
+    try {
+      const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+      processesSeen = `${boot} ${fs.readlinkSync('/proc/self/ns/pid')}`
+    } catch {
+      // No Linux, or no /proc: then there are no containers either, or nothing to tell them apart by.
+      processesSeen = null
+    }
+  }
+  return processesSeen
+}
+
+/** When a process started; null where it is gone or the system does not tell. */
+function startTicks(pid: number): string | null {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The name, in brackets, may hold anything; what follows it starts with the third field, the time is the 22nd.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
   } catch {
     return null
   }

@@ -7,6 +7,8 @@ export interface ServiceBoot {
   /** Holds the write token, mode 0600; made at first start. */
   readonly tokenFile: string
   readonly view: BalancerView
+  /** One Int32 that the service thread adds to twice a second: signs of life for control's watchdog. */
+  readonly signs: SharedArrayBuffer
 }
 
 /** The names behind the numbers in shared memory; sent anew whenever one changes. */
@@ -53,19 +55,39 @@ export interface EndpointView {
   readonly address: string
   readonly zone: string | null
   readonly state: EndpointState
+  /** By the file: what holds again where a change by hand is undone. */
+  readonly base: EndpointValues
+  /** What of them was changed by hand, and differs from the file. */
+  readonly overlay: Partial<EndpointValues>
+  /** Every pool that has this endpoint: state, weight and health check act in all of them. */
+  readonly pools: readonly string[]
+  /** The pool whose health check it has; null: it is not checked. */
+  readonly healthPool: string | null
   /** The last health check in words, null where none ran. */
   readonly lastCheck: { readonly ok: boolean; readonly atMs: number; readonly detail: string } | null
 }
 
 export type EndpointState = 'active' | 'draining' | 'maintenance'
 
+/** What may be set by hand. */
+export interface EndpointValues {
+  readonly weight: number
+  readonly state: EndpointState
+}
+
+/** An endpoint after a change: what holds, and where. */
+export interface ChangedEndpoint extends EndpointValues {
+  readonly pools: readonly string[]
+}
+
 export type ServiceCall =
   | {
       readonly name: 'set-endpoint'
       readonly pool: string | null
       readonly id: string
-      readonly weight?: number
-      readonly state?: EndpointState
+      /** Null: the file's again. */
+      readonly weight?: number | null
+      readonly state?: EndpointState | null
     }
   | { readonly name: 'kill-worker'; readonly index: number }
   | { readonly name: 'reload' }
@@ -83,7 +105,7 @@ export type ServiceCommand =
   | { readonly type: 'result'; readonly id: number; readonly result: CallResult }
   | { readonly type: 'stop' }
 
-/** `version` is the plan version that every worker has acknowledged. */
+/** `version` is the plan version that every worker has acknowledged; `endpoint`: after a change of one. */
 export type CallResult =
-  | { readonly ok: true; readonly version: number }
+  | { readonly ok: true; readonly version: number; readonly endpoint?: ChangedEndpoint }
   | { readonly ok: false; readonly status: number; readonly title: string; readonly detail: string }

@@ -129,8 +129,9 @@ function hasToken(request: GuardedRequest, token: TokenFile): boolean {
   return match?.[1] !== undefined && token.matches(match[1])
 }
 
-/** A form cannot send this type, so a page of another origin would have to ask first, and is told no. */
+/** A form cannot send this type, nor DELETE, so a page of another origin would have to ask first, and is told no. */
 function contentTypeObjection(request: GuardedRequest): ApiProblem | null {
+  if (request.method === 'DELETE') return null
   const type = request.header('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type === 'application/json') return null
   return { status: 415, title: 'not JSON', detail: "Changes need 'Content-Type: application/json'." }

@@ -8,7 +8,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { isLocal, listen, resolveAdminAddress } from './admin-socket.ts'
 import { createApi } from './api.ts'
 import { ControlCalls } from './control-calls.ts'
-import { removeInstance, writeInstance } from './instances.ts'
+import { keepInstance } from './instances.ts'
 import type { BalancerView, ServiceBoot, ServiceCommand, ServiceEvent } from './protocol.ts'
 import { RateLimit } from './rate-limit.ts'
 import { stateDirectory } from './state-directory.ts'
@@ -39,7 +39,7 @@ const warn = (message: string): void => send({ type: 'warning', message })
 
 let view: BalancerView = boot.view
 let server: Server | null = null
-let instanceFile: string | null = null
+let removeNote = (): void => {}
 let lateMs = 0
 const calls = new ControlCalls(send, CALL_TIMEOUT_MS)
 
@@ -96,7 +96,7 @@ function announce(url: string, bind: string): void {
   const { pid, startedAtMs, config } = boot.view
   const instance = { pid, url, tokenFile: boot.tokenFile, configFile: config.file, startedAtMs }
   try {
-    instanceFile = writeInstance(stateDirectory(), instance, bind)
+    removeNote = keepInstance(stateDirectory(), instance, bind)
   } catch (error) {
     warn(`admin API: the command line will need --admin ${url}: ${(error as Error).message}`)
   }
@@ -106,7 +106,7 @@ function announce(url: string, bind: string): void {
 function stop(): void {
   calls.close()
   stopTicks()
-  if (instanceFile !== null) removeInstance(instanceFile)
+  removeNote()
   // Without the port the thread ends when the server does.
   const release = (): void => control.close()
   if (server === null) {
@@ -121,10 +121,12 @@ function stop(): void {
   server.closeIdleConnections()
 }
 
-/** Adds up by how much this thread's own timers are late. */
+/** Gives signs of life, and adds up by how much this thread's own timers are late. */
 function startTicks(): () => void {
+  const signs = new Int32Array(boot.signs)
   let due = performance.now() + TICK_MS
   const timer = setInterval(() => {
+    Atomics.add(signs, 0, 1)
     const now = performance.now()
     lateMs += Math.max(0, now - due)
     due = now + TICK_MS

@@ -42,7 +42,7 @@ export function statusPage(status: StatusDocument): Html {
 </head>
 <body>
 <h1 class="${status.state === 'ready' ? 'fit' : 'idle'}">Evenkeel ${status.version} is ${status.state}</h1>
-<p>Up for ${duration(status.uptimeMs)}, pid ${status.pid}, config ${status.config.hash.slice(0, 12)}${
+<p>Up for ${duration(status.uptimeMs)}, pid ${status.pid}, config ${status.config.hash}${
     status.config.file === null ? '' : ` from ${status.config.file}`
   }.</p>
 ${status.config.problems.map((problem) => html`<p class="problem">${problem}</p>`)}
@@ -82,21 +82,47 @@ function poolTable(pool: PoolStatus): Html {
 <tr><th>endpoint</th><th class="left">state</th><th>weight</th><th>in flight</th><th>requests</th><th>failures</th><th>p50 ms</th><th>p99 ms</th></tr>
 ${pool.endpoints.map(
   (endpoint) => html`<tr><td title="${endpoint.address}">${endpoint.id}</td>
-<td class="left ${dot(endpoint)}">${fitnessWords(endpoint)}</td><td>${endpoint.weight}</td><td>${count(endpoint.inFlight)}</td>
+<td class="left ${dot(endpoint)}">${fitnessWords(endpoint)}</td><td>${weightWords(endpoint)}</td><td>${count(endpoint.inFlight)}</td>
 <td>${count(endpoint.requests)}</td><td>${count(endpoint.failures)}</td><td>${milliseconds(endpoint.p50Ms)}</td><td>${milliseconds(
     endpoint.p99Ms,
   )}</td></tr>
 `,
 )}
 </table>
+${sharedWords(pool).map((line) => html`<p>${line}</p>`)}
 `
 }
 
-/** `fit`, or why not. */
-export function fitnessWords(endpoint: Pick<EndpointStatus, 'fit' | 'unfit' | 'weight'>): string {
-  if (!endpoint.fit) return endpoint.unfit.join(', ')
-  return endpoint.weight > 0 ? 'fit' : 'fit, weight 0'
+/** `fit`, or why not, and whether a hand is in it. */
+export function fitnessWords({
+  fit,
+  unfit,
+  weight,
+  base,
+  overlay,
+}: Pick<EndpointStatus, 'fit' | 'unfit' | 'weight' | 'base' | 'overlay'>): string {
+  const words = fit ? (weight > 0 ? 'fit' : 'fit, weight 0') : unfit.join(', ')
+  if (overlay.state === undefined) return words
+  return overlay.state === 'active' ? `${words} (by hand, file: ${base.state})` : `${words} (by hand)`
 }
+
+/** The weight, and what the file says where that is something else. */
+export function weightWords({ weight, base, overlay }: Pick<EndpointStatus, 'weight' | 'base' | 'overlay'>): string {
+  return overlay.weight === undefined ? String(weight) : `${weight} (by hand, file: ${base.weight})`
+}
+
+/** Which endpoints are also in other pools, where what is done to them acts as well; bounded. */
+export function sharedWords(pool: Pick<PoolStatus, 'name' | 'endpoints'>): string[] {
+  const shared = pool.endpoints.filter(({ pools }) => pools.length > 1)
+  const lines = shared.slice(0, SHARED_MAX).map(({ id, pools, healthPool }) => {
+    const others = pools.filter((name) => name !== pool.name).join(', ')
+    const check = healthPool === null ? '' : `; the health check is that of ${healthPool}`
+    return `${id} is in ${others} as well: drain and weight act in all of them${check}`
+  })
+  return shared.length > SHARED_MAX ? [...lines, `and ${shared.length - SHARED_MAX} more`] : lines
+}
+
+const SHARED_MAX = 10
 
 function dot(endpoint: EndpointStatus): string {
   if (endpoint.fit) return endpoint.weight > 0 ? 'fit' : 'idle'

@@ -5,7 +5,7 @@ import type { SharedMemory } from '../memory/shared-memory.ts'
 import { WorkerBoard } from '../memory/worker-board.ts'
 import { Counter, errorCounter } from '../observe/counters.ts'
 import { STATUS_CLASSES } from '../observe/metrics.ts'
-import type { BalancerView, EndpointState, EndpointView, PoolView, WorkerView } from './protocol.ts'
+import type { BalancerView, EndpointState, EndpointValues, EndpointView, PoolView, WorkerView } from './protocol.ts'
 import { bucketQuantile } from './quantile.ts'
 
 /** Why an endpoint is not fit. */
@@ -73,6 +73,14 @@ export interface EndpointStatus {
   readonly address: string
   readonly zone: string | null
   readonly state: EndpointState
+  /** Weight and state by the file. */
+  readonly base: EndpointValues
+  /** What of them was set by hand, and holds instead. */
+  readonly overlay: Partial<EndpointValues>
+  /** Every pool that has this endpoint: a drain, a weight set by hand and the health check act in all of them. */
+  readonly pools: readonly string[]
+  /** The pool whose health check it has; null: none. */
+  readonly healthPool: string | null
   /** False: gets no new requests, and `unfit` says why. A fit endpoint of weight 0 gets none either. */
   readonly fit: boolean
   readonly unfit: readonly UnfitReason[]
@@ -146,6 +154,10 @@ export class StatusReader {
       address: view.address,
       zone: view.zone,
       state: view.state,
+      base: view.base,
+      overlay: view.overlay,
+      pools: view.pools,
+      healthPool: view.healthPool,
       fit: unfit.length === 0,
       unfit,
       checked: CHECK_WORDS[snapshot?.checked ?? 0] ?? 'unknown',

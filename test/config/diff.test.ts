@@ -50,7 +50,7 @@ describe('the difference between two settings', () => {
           { name: 'other', bind: ':8082' },
         ],
       }),
-      ['changed listeners[public].bind', 'changed listeners[public].address', 'added listeners[other]'],
+      ['changed listeners[public].bind', 'added listeners[other]'],
     )
     assert.deepEqual(changes({ pools: { web: { ...base.pools['web']!, health: {} }, b: { endpoints: [] } } }), [
       'changed pools.web.health',

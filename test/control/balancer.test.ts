@@ -509,6 +509,38 @@ test('an endpoint follows its name: from nowhere to an address, and to another o
   assert.equal(balancer.view().pools[0]!.endpoints[0]!.slot, slot, 'it is the same endpoint')
 })
 
+test('a name with several addresses: where one is dead the others carry the traffic, though the name says the same', async (context) => {
+  const two = await startOrigin(context, 'two', undefined, { host: '127.0.0.2' })
+  let lookups = 0
+  const { balancer, port } = await startBalancer(context, configOf([`http://app.test:${two.port}`]), {
+    lookup: () => {
+      lookups += 1
+      return Promise.resolve(['127.0.0.1', '127.0.0.2', '127.0.0.3'])
+    },
+  })
+  const address = (): string => balancer.view().pools[0]!.endpoints[0]!.address
+  assert.equal(address(), `127.0.0.1:${two.port}`)
+  await get(port)
+  await eventually(() => address() === `127.0.0.2:${two.port}`, 'it moved on')
+  await sleep(100)
+  for (let each = 0; each < 5; each++) assert.deepEqual(await get(port), { status: 200, body: 'two' })
+  assert.ok(lookups >= 1)
+})
+
+test('an address stays in use for as long as anything works there', async (context) => {
+  const one = await startOrigin(context, 'one')
+  const dead = 'http://app.test:1'
+  const { balancer, port } = await startBalancer(context, configOf([`http://app.test:${one.port}`, dead]), {
+    lookup: () => Promise.resolve(['127.0.0.1', '127.0.0.2']),
+  })
+  for (let each = 0; each < 6; each++) assert.deepEqual(await get(port), { status: 200, body: 'one' })
+  await sleep(200)
+  assert.deepEqual(
+    balancer.view().pools[0]!.endpoints.map(({ address }) => address.split(':')[0]),
+    ['127.0.0.1', '127.0.0.1'],
+  )
+})
+
 test('an endpoint may be a name', async (context) => {
   const one = await startOrigin(context, 'one')
   const { port } = await startBalancer(context, configOf([one.url.replace('127.0.0.1', 'localhost')]))

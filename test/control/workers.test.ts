@@ -20,7 +20,18 @@ interface Bench {
   readonly tell: (what: string) => number
 }
 
-function bench(context: TestContext, { count = 2, via = 'normal', heapMb = 64 } = {}): Bench {
+interface BenchOptions {
+  readonly count?: number
+  readonly via?: string
+  readonly heapMb?: number
+  /** What a worker is given that it is not started without. */
+  readonly more?: () => object
+}
+
+function bench(
+  context: TestContext,
+  { count = 2, via = 'normal', heapMb = 64, more = () => ({}) }: BenchOptions = {},
+): Bench {
   const memory = createSharedMemory({
     endpoints: 4,
     workers: count,
@@ -32,7 +43,8 @@ function bench(context: TestContext, { count = 2, via = 'normal', heapMb = 64 } 
   const board = new WorkerBoard(memory)
   const table = new EndpointTable(memory)
   table.allocate(1, 0)
-  const listener = { name: 'public', slot: 0, reusePort: true } as ListenerPlan
+  const address = { kind: 'ip', host: '127.0.0.1', port: 8080, ipv6Only: false } as const
+  const listener = { name: 'public', slot: 0, address, reusePort: true } as ListenerPlan
   const plan: Plan = {
     version: 1,
     listeners: [listener],
@@ -49,7 +61,7 @@ function bench(context: TestContext, { count = 2, via = 'normal', heapMb = 64 } 
     {
       url: new URL('./fixtures/seat-worker.ts', import.meta.url),
       board,
-      boot: (index) => ({ index, memory, plan }),
+      boot: (index) => ({ index, memory, plan, ...more() }),
       beforeStart: () => Promise.resolve(),
       giveBack: (index) => {
         table.giveBack(index)
@@ -102,6 +114,28 @@ test('workers start, are ready once they listen and have the plan, and end with 
       ['stopped', null],
       ['stopped', null],
     ],
+  )
+})
+
+test('a worker whose thread cannot even be made is a death like another: tried again later, and the other serves', async (context) => {
+  let failures = 3
+  // What cannot be cloned has the constructor itself throw, as the system does when it has no thread left.
+  const more = (): object => (failures-- > 0 ? { cannotBeCloned: () => {} } : {})
+  const { workers, exits, ready } = bench(context, { more })
+  workers.start()
+  assert.equal(await running(workers), true)
+  assert.deepEqual(
+    ready.sort((a, b) => a - b),
+    [0, 1],
+  )
+  assert.equal(exits.length, 3)
+  for (const { reason, detail } of exits) {
+    assert.equal(reason, 'error')
+    assert.match(detail, /could not be cloned/)
+  }
+  assert.deepEqual(
+    exits.map(({ replacedInMs }) => replacedInMs),
+    [0, 0, 100],
   )
 })
 

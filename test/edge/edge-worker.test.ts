@@ -127,3 +127,54 @@ wire('it crashes when it is told to', async (lab) => {
   const edge = await lab.edge({ origins: [] })
   assert.throws(() => edge.worker.command({ type: 'crash' }), /told to crash/)
 })
+
+wire('a change that fails says so, is not acknowledged, and the next whole plan heals it', async (lab) => {
+  const [a, b] = await named(lab, 'a', 'b')
+  const edge = await lab.edge({ origins: [a!] })
+  const [pool] = edge.plan.pools
+  // A picker that this worker does not know, as no checked config can name one.
+  edge.worker.apply({ ...edge.plan, version: 2, pools: [{ ...pool!, picker: { name: 'no-such', options: {} } }] })
+  await eventually(() => edge.events.some(({ type }) => type === 'warning'), 'a warning')
+  assert.equal(await answers(edge, 2), 'aa', 'what was in force serves on')
+  edge.worker.command({ type: 'refresh', version: 3, pools: ['web'] })
+  await sleep(50)
+  assert.equal(edge.worker.context.board.acknowledged(0), 1, 'nothing behind it counts as applied')
+  const other = { ...pool!, endpoints: [endpointPlan(edge.table, 'new', b!.address)] }
+  await edge.apply({ ...edge.plan, version: 4, pools: [other] })
+  assert.equal(await answers(edge, 2), 'bb')
+})
+
+wire('a plan that comes while it drains leaves it draining', async (lab) => {
+  const origin = await lab.origin(async (upstream) => {
+    await upstream.request()
+    await upstream.ending()
+  })
+  const edge = await lab.edge({ origins: [origin] })
+  const { board } = edge.worker.context
+  const client = await edge.connect()
+  client.write(get())
+  await origin.connections(1)
+  edge.worker.command({ type: 'drain', deadlineMs: 5000 })
+  await eventually(() => board.state(0) === WorkerState.DRAINING, 'draining')
+  edge.worker.apply({ ...edge.plan, version: 2 })
+  await acknowledged(edge, 2)
+  assert.equal(board.state(0), WorkerState.DRAINING)
+})
+
+wire('an open connection follows a reload of who is trusted, in both directions', async (lab) => {
+  const origin = await lab.origin()
+  const edge = await lab.edge({ origins: [origin] })
+  const client = await edge.connect()
+  const [listener] = edge.plan.listeners
+  const ask = async (): Promise<string | undefined> => {
+    client.write(get('/', 'X-Forwarded-For: 192.0.2.7\r\n'))
+    await client.answer()
+    return origin.requests.at(-1)!.field('x-forwarded-for')
+  }
+  assert.equal(await ask(), '127.0.0.1')
+  await edge.apply({ ...edge.plan, version: 2, listeners: [{ ...listener!, trustedProxies: ['127.0.0.0/8'] }] })
+  assert.equal(await ask(), '192.0.2.7, 127.0.0.1')
+  await edge.apply({ ...edge.plan, version: 3 })
+  assert.equal(await ask(), '127.0.0.1')
+  assert.equal(edge.counter('CONNECTIONS_ACCEPTED'), 1)
+})

@@ -1,10 +1,8 @@
 /** The fields of our own, written from heads that no HTTP/1.1 parser made. The wire tests act out the same on sockets. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Exchange } from '../../src/edge/exchange.ts'
-import { cutFor, type ForwardedCache, forwardedFields, isClaim, isLoop } from '../../src/edge/forwarded.ts'
+import { cutFor, type ForwardedCache, forwardedFields, isClaim, isLoop, requestIdOf } from '../../src/edge/forwarded.ts'
 import { RequestIds } from '../../src/edge/request-ids.ts'
-import type { DownstreamStream } from '../../src/edge/streams.ts'
 import { FieldId } from '../../src/http1/fields.ts'
 import type { IdentityPlan } from '../../src/pool/plan.ts'
 import { type RequestParts, requestHead } from './heads.ts'
@@ -25,11 +23,11 @@ const NONE: IdentityPlan = { via: 'me', forwarded: { xForwarded: false, standard
 
 /** The lines that are added, without the id of a request that brings none. */
 function added(who: Client, request: RequestParts, identity: IdentityPlan): string[] {
-  // What is asked of an exchange here: whose it is, and to note its id.
-  const exchange = { downstream: who as unknown as DownstreamStream, requestId: '' } as Exchange
-  const lines = forwardedFields(exchange, requestHead(request), identity, new RequestIds('aaaaaaaaaaaa')).split('\r\n')
+  const head = requestHead(request)
+  const requestId = requestIdOf(who, head, new RequestIds('aaaaaaaaaaaa'))
+  const lines = forwardedFields(who, head, identity, requestId).split('\r\n')
   assert.equal(lines.pop(), '')
-  assert.ok(lines.includes(`x-request-id: ${exchange.requestId}`))
+  assert.ok(lines.includes(`x-request-id: ${requestId}`))
   return lines.filter((line) => !line.startsWith('x-request-id: aaaaaaaaaaaa'))
 }
 
@@ -108,8 +106,8 @@ test('a loop is our name as a whole word of any Via field', () => {
 })
 
 test('what is cut: of strangers every claim, of trusted peers what is written anew, of HTTP/1.0 its expectation too', () => {
-  const stranger = client() as unknown as DownstreamStream
-  const trusted = client({ isTrusted: true }) as unknown as DownstreamStream
+  const stranger = client()
+  const trusted = client({ isTrusted: true })
   const claims = [
     FieldId.FORWARDED,
     FieldId.X_FORWARDED_FOR,

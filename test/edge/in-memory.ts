@@ -4,18 +4,19 @@
  */
 import assert from 'node:assert/strict'
 import { ERROR_INDEX, type ErrorCode } from '../../src/core/errors.ts'
-import type { Attempt } from '../../src/edge/attempt.ts'
+import { AddressSet } from '../../src/edge/client-address.ts'
 import type { WorkerContext } from '../../src/edge/context.ts'
+import type { DownstreamStream, ListenerContext } from '../../src/edge/downstream-stream.ts'
 import { EdgeWorker } from '../../src/edge/edge-worker.ts'
 import type { Exchange } from '../../src/edge/exchange.ts'
+import type { ExchangePool } from '../../src/edge/exchange-pool.ts'
 import type { ForwardedCache } from '../../src/edge/forwarded.ts'
-import type { ListenerContext } from '../../src/edge/listener.ts'
-import { type WorkerEndpoint, WorkerPool } from '../../src/edge/pools.ts'
+import { WorkerPool } from '../../src/edge/pick-endpoint.ts'
 import { handleRequest } from '../../src/edge/request-path.ts'
 import { RouteTable } from '../../src/edge/route-table.ts'
-import type { DownstreamStream } from '../../src/edge/streams.ts'
-import type { UpstreamConnection } from '../../src/edge/upstream-connections.ts'
-import { Framing, type MessageHead, type ResponseHead } from '../../src/http1/head.ts'
+import type { Endpoint, UpstreamConnection } from '../../src/edge/upstream-connections.ts'
+import type { UpstreamAttempt } from '../../src/edge/upstream-stream.ts'
+import type { MessageHead, ResponseHead } from '../../src/http1/head.ts'
 import { Cursors } from '../../src/memory/cursors.ts'
 import { EndpointTable } from '../../src/memory/endpoint-table.ts'
 import { createSharedMemory } from '../../src/memory/shared-memory.ts'
@@ -33,6 +34,7 @@ export class MemoryStream implements DownstreamStream {
   /** Null once it has ended. */
   exchange: Exchange | null
   readonly #context: WorkerContext
+  readonly #exchanges: ExchangePool
 
   /** What came, in order, as the client would see it. */
   readonly events: string[] = []
@@ -41,10 +43,11 @@ export class MemoryStream implements DownstreamStream {
   hasRoom = true
   corks = 0
 
-  constructor(context: WorkerContext, listener: ListenerContext) {
+  constructor(context: WorkerContext, exchanges: ExchangePool, listener: ListenerContext) {
     this.#context = context
+    this.#exchanges = exchanges
     this.listener = listener
-    this.exchange = context.exchanges.take(this)
+    this.exchange = exchanges.take(this)
   }
 
   /** The head, and with it the body when there is one already. */
@@ -52,19 +55,18 @@ export class MemoryStream implements DownstreamStream {
     const exchange = this.exchange!
     const head = requestHead(parts)
     exchange.begin(head, this.#context.timers.clock())
-    if (head.framing === Framing.LENGTH && head.contentLength === 0) exchange.requestEnd('')
     const isGoing = handleRequest(this.#context, exchange, head)
     // Nobody may look at it from here on, as no parser would keep it.
     head.bytes.fill(0x2e)
     if (!isGoing) return this
-    for (const piece of body) exchange.requestData(Buffer.from(piece))
+    for (const piece of body) exchange.relayRequestBody(Buffer.from(piece))
     if (body.length > 0) exchange.requestEnd('')
-    this.#context.startAttempt(exchange)
+    exchange.startAttempt()
     return this
   }
 
   send(piece: string): void {
-    this.exchange!.requestData(Buffer.from(piece))
+    this.exchange!.relayRequestBody(Buffer.from(piece))
   }
 
   endRequest(trailers = ''): void {
@@ -127,6 +129,10 @@ export class MemoryStream implements DownstreamStream {
     queueMicrotask(() => this.#letGo())
   }
 
+  abandon(): void {
+    this.cut()
+  }
+
   pauseRequest(): void {
     this.events.push('pause')
   }
@@ -149,16 +155,16 @@ export class MemoryStream implements DownstreamStream {
     this.exchange = null
     assert.equal(exchange.isOver, true)
     assert.equal(this.corks, 0)
-    this.#context.exchanges.giveBack(exchange)
+    this.#exchanges.giveBack(exchange)
   }
 }
 
 /** A connection to an endpoint, whose answers the test gives. */
 export class MemoryUpstream implements UpstreamConnection {
-  readonly endpoint: WorkerEndpoint
+  readonly endpoint: Endpoint
   usedAt = 0
   isUsable = true
-  attempt: Attempt | null = null
+  attempt: UpstreamAttempt | null = null
   /** Heads as they were sent, one per attempt. */
   readonly heads: string[] = []
   body = ''
@@ -170,14 +176,14 @@ export class MemoryUpstream implements UpstreamConnection {
   isCancelled = false
   readonly #context: WorkerContext
 
-  constructor(context: WorkerContext, endpoint: WorkerEndpoint) {
+  constructor(context: WorkerContext, endpoint: Endpoint) {
     this.#context = context
     this.endpoint = endpoint
   }
 
   // ------------------------------------------------------------------ UpstreamConnection
 
-  start(attempt: Attempt): void {
+  start(attempt: UpstreamAttempt): void {
     this.attempt = attempt
     this.body = ''
     this.trailers = null
@@ -362,11 +368,11 @@ export class MemoryEdge {
       limits,
       timeouts,
     }
-    this.listener = { plan, routes, isDraining: false, closed: () => {} }
+    this.listener = { plan, routes, trusted: new AddressSet([]), isDraining: false, closed: () => {} }
   }
 
   stream(): MemoryStream {
-    return new MemoryStream(this.context, this.listener)
+    return new MemoryStream(this.context, this.#worker.exchanges, this.listener)
   }
 
   counter(key: CounterKey): number {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { WorkerPool } from '../../src/edge/pools.ts'
+import type { WorkerPool } from '../../src/edge/pick-endpoint.ts'
 import { RouteTable } from '../../src/edge/route-table.ts'
 import type { RoutePlan } from '../../src/pool/plan.ts'
 import { type RequestParts, requestHead } from './heads.ts'

@@ -153,7 +153,7 @@ seam(
     third.respond({ body: 0 }, '', true)
     third.answerEnd()
     assert.deepEqual(stream.events, ['respond 200', 'last', 'end'])
-    assert.equal(new Set(edge.upstreams.map(({ endpoint }) => endpoint.id)).size, 3)
+    assert.equal(new Set(edge.upstreams.map(({ endpoint }) => endpoint.plan.id)).size, 3)
   },
   { endpoints: 3 },
 )
@@ -281,7 +281,7 @@ seam('an early answer ends the exchange before the request has ended', (edge) =>
   attempt!.end(null)
   assert.deepEqual(stream.events, ['respond 200', 'last', 'end'])
   // What a codec still hands in for a stream that is over goes nowhere.
-  exchange.requestData(Buffer.from('late'))
+  exchange.relayRequestBody(Buffer.from('late'))
   exchange.requestEnd('')
   assert.equal(upstream.body, '')
 })

@@ -2,8 +2,8 @@
 import { ERROR_CODES, type ErrorCode } from '../../src/core/errors.ts'
 import { ChunkedDecoder } from '../../src/http1/chunked.ts'
 import { type MessageHead, MethodId } from '../../src/http1/head.ts'
-import { ParseStatus, RequestParser } from '../../src/http1/request-parser.ts'
-import { ResponseParser } from '../../src/http1/response-parser.ts'
+import { ParseStatus, RequestHeadParser } from '../../src/http1/request-head-parser.ts'
+import { ResponseHeadParser } from '../../src/http1/response-head-parser.ts'
 import { normalHost, normalPath } from '../../src/http1/target.ts'
 
 export const REQUEST_LIMITS = { requestLineBytes: 8192, headBytes: 32_768, fieldCount: 100 }
@@ -59,7 +59,7 @@ export function feedCut(
 export function requestOutcome(
   text: string | Buffer,
   cuts: readonly number[] = [],
-  parser: RequestParser = new RequestParser(REQUEST_LIMITS),
+  parser: RequestHeadParser = new RequestHeadParser(REQUEST_LIMITS),
 ): Outcome {
   const feed = (bytes: Buffer, start: number, end: number) => parser.feed(bytes, start, end)
   return feedCut(parser, feed, toBytes(text), cuts, () => describeRequest(parser))
@@ -69,7 +69,7 @@ export function responseOutcome(
   text: string | Buffer,
   cuts: readonly number[] = [],
   method: number = MethodId.GET,
-  parser: ResponseParser = new ResponseParser(RESPONSE_LIMITS),
+  parser: ResponseHeadParser = new ResponseHeadParser(RESPONSE_LIMITS),
 ): Outcome {
   parser.expect(method)
   const feed = (bytes: Buffer, start: number, end: number) => parser.feed(bytes, start, end)
@@ -107,7 +107,7 @@ export function codeOf(index: number): ErrorCode {
   return code
 }
 
-function describeRequest({ head }: RequestParser): Record<string, unknown> {
+function describeRequest({ head }: RequestHeadParser): Record<string, unknown> {
   return {
     ...describeHead(head),
     method: head.text(head.methodStart, head.methodEnd),
@@ -125,7 +125,7 @@ function describeRequest({ head }: RequestParser): Record<string, unknown> {
   }
 }
 
-function describeResponse({ head }: ResponseParser): Record<string, unknown> {
+function describeResponse({ head }: ResponseHeadParser): Record<string, unknown> {
   return { ...describeHead(head), status: head.status, reason: head.text(head.reasonStart, head.reasonEnd) }
 }
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { MethodId } from '../../src/http1/head.ts'
-import { ParseStatus, RequestParser } from '../../src/http1/request-parser.ts'
-import { ResponseParser } from '../../src/http1/response-parser.ts'
+import { ParseStatus, RequestHeadParser } from '../../src/http1/request-head-parser.ts'
+import { ResponseHeadParser } from '../../src/http1/response-head-parser.ts'
 import { chunkedOutcome, everyByte, type Outcome, REQUEST_LIMITS, requestOutcome, responseOutcome } from './outcome.ts'
 import { REFUSED_CHUNKS, REFUSED_REQUESTS, REFUSED_RESPONSES } from './rules.ts'
 
@@ -21,11 +21,11 @@ type Judge = (bytes: Buffer, cuts: readonly number[]) => Outcome
 const JUDGES: Readonly<Record<string, Judge>> = {
   request: (bytes, cuts) => requestOutcome(bytes, cuts),
   'request with small limits': (bytes, cuts) => {
-    return requestOutcome(bytes, cuts, new RequestParser({ requestLineBytes: 40, headBytes: 120, fieldCount: 4 }))
+    return requestOutcome(bytes, cuts, new RequestHeadParser({ requestLineBytes: 40, headBytes: 120, fieldCount: 4 }))
   },
   response: (bytes, cuts) => responseOutcome(bytes, cuts),
   'response to HEAD with small limits': (bytes, cuts) => {
-    return responseOutcome(bytes, cuts, MethodId.HEAD, new ResponseParser({ headBytes: 100, fieldCount: 4 }))
+    return responseOutcome(bytes, cuts, MethodId.HEAD, new ResponseHeadParser({ headBytes: 100, fieldCount: 4 }))
   },
   chunked: (bytes, cuts) => chunkedOutcome(bytes, cuts),
 }
@@ -199,7 +199,7 @@ describe('a stream of messages', () => {
       (list, positions) => {
         const bytes = Buffer.from(list.join(''))
         const cuts = [...new Set(positions)].filter((cut) => cut > 0 && cut < bytes.length).sort((a, b) => a - b)
-        const parser = new RequestParser(REQUEST_LIMITS)
+        const parser = new RequestHeadParser(REQUEST_LIMITS)
         const heads: string[] = []
         let from = 0
         for (const to of [...cuts, bytes.length]) {
@@ -225,7 +225,7 @@ describe('a stream of messages', () => {
   it('costs time linear in its bytes, byte by byte too', () => {
     // A parser that starts again with every chunk needs n² / 2 byte visits here, 2 000 000 000: minutes, not a second.
     const head = Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${`A: ${'x'.repeat(600)}\r\n`.repeat(100)}\r\n`)
-    const parser = new RequestParser({ ...REQUEST_LIMITS, headBytes: head.length, fieldCount: 200 })
+    const parser = new RequestHeadParser({ ...REQUEST_LIMITS, headBytes: head.length, fieldCount: 200 })
     const started = performance.now()
     let status: number = ParseStatus.MORE
     for (let i = 0; i < head.length; i++) status = parser.feed(head, i, i + 1)

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import * as chunked from '../../src/http1/chunked.ts'
-import * as requests from '../../src/http1/request-parser.ts'
-import * as responses from '../../src/http1/response-parser.ts'
+import * as requests from '../../src/http1/request-head-parser.ts'
+import * as responses from '../../src/http1/response-head-parser.ts'
 import * as target from '../../src/http1/target.ts'
 import { MutantFolder } from './mutant-folder.ts'
 import {
@@ -21,8 +21,8 @@ import { REFUSED_CHUNKS, REFUSED_REQUESTS, REFUSED_RESPONSES } from './rules.ts'
 import { MUTANTS, type Mutant, OTHER_RULES } from './strictness-mutants.ts'
 
 interface Codec {
-  readonly requests: Pick<typeof requests, 'RequestParser'>
-  readonly responses: Pick<typeof responses, 'ResponseParser'>
+  readonly requests: Pick<typeof requests, 'RequestHeadParser'>
+  readonly responses: Pick<typeof responses, 'ResponseHeadParser'>
   readonly chunked: Pick<typeof chunked, 'ChunkedDecoder'>
   readonly target: Pick<typeof target, 'normalPath'>
 }
@@ -36,8 +36,8 @@ async function build(mutant: Mutant): Promise<Codec> {
   const folder = FOLDER.build(mutant)
   const load = (file: string) => import(pathToFileURL(join(folder, 'src', 'http1', `${file}.ts`)).href)
   const [mutantRequests, mutantResponses, mutantChunked, mutantTarget] = await Promise.all([
-    load('request-parser'),
-    load('response-parser'),
+    load('request-head-parser'),
+    load('response-head-parser'),
     load('chunked'),
     load('target'),
   ])
@@ -47,9 +47,9 @@ async function build(mutant: Mutant): Promise<Codec> {
 function judge(codec: Codec, kind: Mutant['kind'], input: string): Outcome {
   switch (kind) {
     case 'request':
-      return requestOutcome(input, [], new codec.requests.RequestParser(REQUEST_LIMITS))
+      return requestOutcome(input, [], new codec.requests.RequestHeadParser(REQUEST_LIMITS))
     case 'response':
-      return responseOutcome(input, [], 1, new codec.responses.ResponseParser(RESPONSE_LIMITS))
+      return responseOutcome(input, [], 1, new codec.responses.ResponseHeadParser(RESPONSE_LIMITS))
     case 'chunked':
       return chunkedOutcome(input, [], new codec.chunked.ChunkedDecoder(CHUNKED_LIMITS))
     case 'path':
@@ -58,7 +58,7 @@ function judge(codec: Codec, kind: Mutant['kind'], input: string): Outcome {
 }
 
 function judgePath(codec: Codec, path: string): Outcome {
-  const parser = new codec.requests.RequestParser(REQUEST_LIMITS)
+  const parser = new codec.requests.RequestHeadParser(REQUEST_LIMITS)
   const bytes = Buffer.from(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`, 'latin1')
   assert.equal(parser.feed(bytes, 0, bytes.length), 1)
   const normal = codec.target.normalPath(parser.head)

@@ -138,7 +138,11 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_BAD_METHOD',
     edits: [
-      edit('request-parser', 'if (TOKEN[byte] === 0) return this.broken(byte === LF ? EK_BARE_LF : EK_BAD_METHOD)', ''),
+      edit(
+        'request-head-parser',
+        'if (TOKEN[byte] === 0) return this.broken(byte === LF ? EK_BARE_LF : EK_BAD_METHOD)',
+        '',
+      ),
     ],
     inputs: [target('/', '(GET'), target('/', '\x16GET'), target('/', '\tGET')],
   },
@@ -155,7 +159,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BARE_LF',
     edits: [
       edit(
-        'request-parser',
+        'request-head-parser',
         '} else if (byte === CR) {',
         '} else if (byte === LF) {\n        at = At.START\n      } else if (byte === CR) {',
       ),
@@ -166,7 +170,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'an empty line before a request is CRLF',
     kind: 'request',
     code: 'EK_BARE_CR',
-    edits: [edit('request-parser', 'if (byte !== LF) return this.broken(EK_BARE_CR)', '')],
+    edits: [edit('request-head-parser', 'if (byte !== LF) return this.broken(EK_BARE_CR)', '')],
     inputs: [`\rX${target('/')}`, `\r\r${target('/')}`],
   },
   {
@@ -175,7 +179,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BAD_TARGET',
     edits: [
       edit(
-        'request-parser',
+        'request-head-parser',
         'head.targetStart = position\n',
         'while (bytes[position] === SP) position++\n        head.targetStart = position\n',
       ),
@@ -188,7 +192,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BAD_METHOD',
     edits: [
       edit(
-        'request-parser',
+        'request-head-parser',
         'if (bytes[position] !== SP) return this.broken(bytes[position] === LF ? EK_BARE_LF : EK_BAD_METHOD)',
         '',
       ),
@@ -201,7 +205,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BAD_VERSION',
     edits: [
       edit(
-        'request-parser',
+        'request-head-parser',
         'const version = this.mark\n',
         'while (bytes[position] === SP) position++\n        const version = (this.mark = position)\n',
       ),
@@ -212,7 +216,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a request line ends in CRLF',
     kind: 'request',
     code: 'EK_BARE_CR',
-    edits: [edit('request-parser', 'return byte === LF ? NO_ERROR : EK_BARE_CR', 'return NO_ERROR')],
+    edits: [edit('request-head-parser', 'return byte === LF ? NO_ERROR : EK_BARE_CR', 'return NO_ERROR')],
     inputs: ['GET / HTTP/1.1\rXHost: a\r\n\r\n', 'GET / HTTP/1.1\r\rHost: a\r\n\r\n'],
   },
   {
@@ -221,7 +225,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BARE_LF',
     edits: [
       edit(
-        'request-parser',
+        'request-head-parser',
         'const version = this.mark\n',
         'const version = this.mark\n        if (bytes[version + 8] === LF) return version + 9\n',
       ),
@@ -259,21 +263,21 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a target is in a known form',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'return isLetter(byte) ? At.SCHEME : At.BROKEN', 'return At.PATH')],
+    edits: [edit('request-head-parser', 'return isLetter(byte) ? At.SCHEME : At.BROKEN', 'return At.PATH')],
     inputs: [target('a.example'), target('?a'), target('../a'), target('a.example:80')],
   },
   {
     rule: 'a target is in a known form',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'return isKnown ? position : Step.BROKEN', 'return position')],
+    edits: [edit('request-head-parser', 'return isKnown ? position : Step.BROKEN', 'return position')],
     inputs: [target('ftp://h/'), target('ws://h/'), target('htt://h/')],
   },
   {
     rule: 'a target is in a known form',
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'const slashesEnd = this.mark + 3', 'const slashesEnd = this.mark + 2')],
+    edits: [edit('request-head-parser', 'const slashesEnd = this.mark + 3', 'const slashesEnd = this.mark + 2')],
     inputs: [target('http:/h')],
   },
   {
@@ -281,7 +285,11 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_BAD_TARGET',
     edits: [
-      edit('request-parser', 'head.targetForm === TargetForm.ASTERISK && head.method !== MethodId.OPTIONS', 'false'),
+      edit(
+        'request-head-parser',
+        'head.targetForm === TargetForm.ASTERISK && head.method !== MethodId.OPTIONS',
+        'false',
+      ),
     ],
     inputs: [target('*'), target('*', 'options')],
   },
@@ -291,7 +299,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BAD_TARGET',
     edits: [
       edit(
-        'request-parser',
+        'request-head-parser',
         'if (hostEnd(bytes, head.authorityStart, position) < 0) return this.broken(EK_BAD_TARGET)',
         '',
       ),
@@ -308,7 +316,9 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "CONNECT's target is a host and a port",
     kind: 'request',
     code: 'EK_BAD_TARGET',
-    edits: [edit('request-parser', 'if (colon < 0 || position - colon < 2) return this.broken(EK_BAD_TARGET)', '')],
+    edits: [
+      edit('request-head-parser', 'if (colon < 0 || position - colon < 2) return this.broken(EK_BAD_TARGET)', ''),
+    ],
     inputs: [target('/a', 'CONNECT'), target('h', 'CONNECT'), target('h:', 'CONNECT'), target('u@h:1', 'CONNECT')],
   },
   {
@@ -520,14 +530,14 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'HTTP/1.1 has Host',
     kind: 'request',
     code: 'EK_MISSING_HOST',
-    edits: [edit('request-parser', 'if (host < 0 && head.versionMinor === 1) return EK_MISSING_HOST', '')],
+    edits: [edit('request-head-parser', 'if (host < 0 && head.versionMinor === 1) return EK_MISSING_HOST', '')],
     inputs: ['GET / HTTP/1.1\r\n\r\n', 'GET http://a/ HTTP/1.1\r\nA: b\r\n\r\n'],
   },
   {
     rule: 'Host stands once',
     kind: 'request',
     code: 'EK_REPEATED_HOST',
-    edits: [edit('request-parser', 'if (head.hostIndex >= 0) return EK_REPEATED_HOST', '')],
+    edits: [edit('request-head-parser', 'if (head.hostIndex >= 0) return EK_REPEATED_HOST', '')],
     inputs: [
       request('Host: a.example\r\n'),
       request('HOST: b.example\r\n'),
@@ -540,7 +550,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BAD_HOST',
     edits: [
       edit(
-        'request-parser',
+        'request-head-parser',
         'return start === end || hostEnd(bytes, start, end) >= 0 ? NO_ERROR : EK_BAD_HOST',
         'return NO_ERROR',
       ),
@@ -587,7 +597,7 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'request',
     code: 'EK_BAD_HOST',
     edits: [
-      edit('request-parser', 'if (host >= 0 && head.authorityStart === head.authorityEnd) return EK_BAD_HOST', ''),
+      edit('request-head-parser', 'if (host >= 0 && head.authorityStart === head.authorityEnd) return EK_BAD_HOST', ''),
     ],
     inputs: [host(''), 'OPTIONS * HTTP/1.1\r\nHost: \r\n\r\n'],
   },
@@ -642,7 +652,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'the only expectation is 100-continue',
     kind: 'request',
     code: 'EK_BAD_EXPECT',
-    edits: [edit('request-parser', "this.#hasExpect || !saysFolded(bytes, start, end, '100-continue')", 'false')],
+    edits: [edit('request-head-parser', "this.#hasExpect || !saysFolded(bytes, start, end, '100-continue')", 'false')],
     inputs: [
       request('Expect: 200-ok\r\n'),
       request('Expect:\r\n'),
@@ -655,7 +665,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'the request line is bounded',
     kind: 'request',
     code: 'EK_REQUEST_LINE_TOO_LONG',
-    edits: [edit('request-parser', 'if (limit < stop) stop = limit', '')],
+    edits: [edit('request-head-parser', 'if (limit < stop) stop = limit', '')],
     inputs: [target(`/${'x'.repeat(9000)}`)],
   },
   {
@@ -683,7 +693,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BAD_VERSION',
     edits: [
       edit(
-        'response-parser',
+        'response-head-parser',
         'head.start = position\n',
         'while (bytes[position] === CR || bytes[position] === LF) position++\n      head.start = position\n',
       ),
@@ -708,7 +718,7 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
     edits: [
-      edit('response-parser', 'if (bytes[position] !== SP) return this.broken(wrongInLine(bytes[position]!))', ''),
+      edit('response-head-parser', 'if (bytes[position] !== SP) return this.broken(wrongInLine(bytes[position]!))', ''),
     ],
     inputs: [response('', 'HTTP/1.1\t200 OK'), response('', 'HTTP/1.1x200 OK')],
   },
@@ -718,7 +728,7 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BAD_RESPONSE',
     edits: [
       edit(
-        'response-parser',
+        'response-head-parser',
         `position++\n        this.mark = position`,
         `while (bytes[position] === SP) position++\n        this.mark = position`,
       ),
@@ -729,14 +739,14 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a status is three digits',
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
-    edits: [edit('response-parser', 'if (byte < ZERO || byte > NINE) return this.broken(wrongInLine(byte))', '')],
+    edits: [edit('response-head-parser', 'if (byte < ZERO || byte > NINE) return this.broken(wrongInLine(byte))', '')],
     inputs: [response('', 'HTTP/1.1 1:0 OK'), response('', 'HTTP/1.1 20; OK')],
   },
   {
     rule: 'a status is three digits',
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
-    edits: [edit('response-parser', 'else if (byte !== CR) return this.broken(wrongInLine(byte))', '')],
+    edits: [edit('response-head-parser', 'else if (byte !== CR) return this.broken(wrongInLine(byte))', '')],
     inputs: [response('', 'HTTP/1.1 2000 OK'), response('', 'HTTP/1.1 200OK')],
   },
   {
@@ -744,7 +754,11 @@ export const MUTANTS: readonly Mutant[] = [
     kind: 'response',
     code: 'EK_BAD_RESPONSE',
     edits: [
-      edit('response-parser', 'if (head.status < 100 || head.status > 599) return this.broken(EK_BAD_RESPONSE)', ''),
+      edit(
+        'response-head-parser',
+        'if (head.status < 100 || head.status > 599) return this.broken(EK_BAD_RESPONSE)',
+        '',
+      ),
     ],
     inputs: [
       response('', 'HTTP/1.1 000 No'),
@@ -764,7 +778,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a status line ends in CRLF',
     kind: 'response',
     code: 'EK_BARE_CR',
-    edits: [edit('response-parser', 'if (bytes[position] !== LF) return this.broken(EK_BARE_CR)', '')],
+    edits: [edit('response-head-parser', 'if (bytes[position] !== LF) return this.broken(EK_BARE_CR)', '')],
     inputs: ['HTTP/1.1 200 OK\rXA: b\r\n\r\n'],
   },
   {
@@ -773,12 +787,12 @@ export const MUTANTS: readonly Mutant[] = [
     code: 'EK_BARE_LF',
     edits: [
       edit(
-        'response-parser',
+        'response-head-parser',
         'if (byte !== CR) return this.broken(byte === LF ?',
         'if (byte !== CR && byte !== LF) return this.broken(byte === LF ?',
       ),
       edit(
-        'response-parser',
+        'response-head-parser',
         `head.reasonEnd = position\n        position++`,
         `head.reasonEnd = position\n        if (byte === CR) position++`,
       ),
@@ -880,7 +894,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'a response that never has a body does not announce one',
     kind: 'response',
     code: 'EK_BAD_CONTENT_LENGTH',
-    edits: [edit('response-parser', 'if (hasNeverBody && contentLength > 0) return EK_BAD_CONTENT_LENGTH', '')],
+    edits: [edit('response-head-parser', 'if (hasNeverBody && contentLength > 0) return EK_BAD_CONTENT_LENGTH', '')],
     inputs: [
       response('Content-Length: 5\r\n', 'HTTP/1.1 204 No Content'),
       response('Content-Length: 5\r\n', 'HTTP/1.1 103 Early Hints'),

@@ -304,6 +304,23 @@ test('a mark set while a check runs is probed after it: the running one is older
   await eventually(() => fitness(one) === 0, 'the mark is lifted')
 })
 
+test('a mark that nobody has noted yet is lifted by the check that begins after it, without another', async (context) => {
+  const server = await serve(context, (socket) => void setTimeout(() => answering(200)(socket), 80))
+  const { checks, endpoint, fitness, table } = bench(context)
+  const one = endpoint(server.address, {}, { intervalMs: 100, timeoutMs: 2000 })
+  checks.update([one])
+  checks.start()
+  await eventually(() => checks.lastCheck(one.slot) !== null && checks.running === 0, 'the first check is over')
+  // Its next check is due by now, and no tick has come: so this update begins it, and the tick finds the mark while it runs.
+  block(150)
+  table.connectFailed(one.slot, one.generation, 1, Date.now() - 5)
+  const { connections } = server.seen
+  checks.update([one])
+  assert.equal(checks.running, 1)
+  await eventually(() => (fitness(one) & Fitness.PASSIVE) === 0, 'the mark is lifted')
+  assert.equal(server.seen.connections, connections + 1)
+})
+
 test('without a check a passive mark ends after its time', async (context) => {
   const { checks, endpoint, table, fitness, changes } = bench(context)
   const one = endpoint({ kind: 'ip', host: '127.0.0.1', port: 9, ipv6Only: false }, { holdMs: 300 }, null)

@@ -33,7 +33,19 @@ export function memoryFor(endpoints: number, workers: number): SharedMemory {
 export function endpointView(table: EndpointTable, id: string, more: Partial<EndpointView> = {}): EndpointView {
   const place = table.allocate(1, 0)
   if (place === null) throw new Error('the table is full')
-  return { id, ...place, address: `http://${id}`, zone: null, state: 'active', lastCheck: null, ...more }
+  return {
+    id,
+    ...place,
+    address: `http://${id}`,
+    zone: null,
+    state: 'active',
+    base: { weight: 1, state: 'active' },
+    overlay: {},
+    pools: ['web'],
+    healthPool: null,
+    lastCheck: null,
+    ...more,
+  }
 }
 
 export function viewOf(
@@ -89,6 +101,7 @@ export class Harness {
   readonly memory: SharedMemory
   readonly table: EndpointTable
   readonly board: WorkerBoard
+  readonly signs = new Int32Array(new SharedArrayBuffer(4))
   readonly calls: ServiceCall[] = []
   readonly events: ServiceEvent[] = []
   readonly exited: Promise<number>
@@ -114,6 +127,7 @@ export class Harness {
       admin: { bind: options.bind ?? '127.0.0.1:0', allowWorkerKill: options.allowWorkerKill ?? false },
       tokenFile: this.tokenFile,
       view: this.view,
+      signs: this.signs.buffer,
     }
     this.#worker = new Worker(new URL('../../src/service/service.ts', import.meta.url), {
       workerData: boot,
@@ -125,7 +139,7 @@ export class Harness {
       this.events.push(event)
       if (event.type !== 'call') return
       this.calls.push(event.call)
-      const result = options.answer === undefined ? ({ ok: true, version: 7 } as const) : options.answer(event.call)
+      const result = options.answer === undefined ? answerOf(event.call) : options.answer(event.call)
       if (result !== null) this.send({ type: 'result', id: event.id, result })
     })
     this.exited = new Promise((resolve) => this.#worker.once('exit', resolve))
@@ -176,6 +190,13 @@ export class Harness {
     await this.exited
     fs.rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+/** What control says to a call that it carries out. */
+function answerOf(call: ServiceCall): CallResult {
+  if (call.name !== 'set-endpoint') return { ok: true, version: 7 }
+  const { weight, state } = call
+  return { ok: true, version: 7, endpoint: { weight: weight ?? 1, state: state ?? 'active', pools: ['web'] } }
 }
 
 /** One request on a connection of its own; `url` is an instance's, `http://…` or `unix:/path`. */

@@ -83,12 +83,66 @@ test('a change is given to control and answered with the version that every work
     pool: 'web',
   })
   assert.equal(answer.status, 200)
-  assert.deepEqual(answer.json, { version: 7 })
+  assert.deepEqual(answer.json, { version: 7, weight: 0.5, state: 'draining', pools: ['web'] })
   assert.deepEqual(service.calls, [
     { name: 'set-endpoint', pool: 'web', id: '127.0.0.1:9001', weight: 0.5, state: 'draining' },
   ])
   assert.equal((await service.post('/api/v1/reload', {})).status, 200)
   assert.deepEqual(service.calls[1], { name: 'reload' })
+})
+
+test('what was set by hand is taken back by DELETE, value by value, and answered with what holds again', async () => {
+  const id = '/run/app.sock'
+  await using service = await Harness.start({ view: (table) => viewOf({ web: [endpointView(table, id)] }) })
+  const path = `/api/v1/endpoints/${encodeURIComponent(id)}`
+  const { authorization } = service.writeHeaders
+  const remove = (what: string, headers = { authorization }) =>
+    ask(service.url, { method: 'DELETE', path: `${path}/${what}`, headers })
+  const weight = await remove('weight')
+  assert.equal(weight.status, 200, weight.text)
+  assert.deepEqual(weight.json, { version: 7, weight: 1, state: 'active', pools: ['web'] })
+  assert.equal((await remove('state?pool=web')).status, 200)
+  assert.deepEqual(service.calls, [
+    { name: 'set-endpoint', id, pool: null, weight: null },
+    { name: 'set-endpoint', id, pool: 'web', state: null },
+  ])
+  assert.equal((await remove('state?pool=wep')).json.hint, 'web')
+  assert.equal((await remove('zone')).status, 404)
+  assert.equal((await remove('weight', { authorization: 'Bearer x' })).status, 401)
+  assert.equal((await service.get(`${path}/weight`)).status, 405)
+  assert.equal((await ask(service.url, { method: 'DELETE', path, headers: { authorization } })).status, 405)
+  assert.equal(service.calls.length, 2)
+})
+
+test('the status marks what was set by hand, and says in which pools an endpoint is', async () => {
+  await using service = await Harness.start({
+    view: (table) => {
+      const shared = endpointView(table, 'a', {
+        state: 'draining',
+        overlay: { weight: 5, state: 'draining' },
+        pools: ['web', 'api'],
+        healthPool: 'api',
+      })
+      table.weight[shared.slot] = 5
+      Atomics.or(table.fitness, shared.slot, Fitness.DRAINING)
+      return viewOf({ web: [shared], api: [shared] })
+    },
+  })
+  const [endpoint] = (await service.get('/api/v1/status')).json.pools[1].endpoints
+  assert.deepEqual(endpoint.base, { weight: 1, state: 'active' })
+  assert.deepEqual(endpoint.overlay, { weight: 5, state: 'draining' })
+  assert.deepEqual([endpoint.pools, endpoint.healthPool], [['web', 'api'], 'api'])
+  const page = (await service.get('/')).text
+  assert.match(page, /draining \(by hand\)/)
+  assert.match(page, /5 \(by hand, file: 1\)/)
+  assert.match(page, /a is in api as well: drain and weight act in all of them; the health check is that of api/)
+})
+
+test('the service thread gives signs of life', async () => {
+  await using service = await Harness.start()
+  const before = Atomics.load(service.signs, 0)
+  await delay(1200)
+  assert.ok(Atomics.load(service.signs, 0) > before)
 })
 
 test('what control refuses is passed on as a problem', async () => {
@@ -455,7 +509,9 @@ test('the note for the command line is there while it listens, readable by its o
     const file = path.join(instances, names[0]!)
     assert.equal(fs.statSync(file).mode & 0o777, 0o600)
     assert.equal(fs.statSync(instances).mode & 0o777, 0o700)
-    assert.deepEqual(JSON.parse(fs.readFileSync(file, 'utf8')), {
+    const { writer, ...note } = JSON.parse(fs.readFileSync(file, 'utf8'))
+    assert.deepEqual(Object.keys(writer), ['processes', 'startTicks'])
+    assert.deepEqual(note, {
       pid: process.pid,
       url: service.url,
       tokenFile: service.tokenFile,

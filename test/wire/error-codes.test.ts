@@ -7,7 +7,7 @@ import { ERROR_CODES } from '../../src/core/errors.ts'
 
 /** With the reason why no bytes can cause it. */
 const NOT_FROM_OUTSIDE: Readonly<Record<string, string>> = {
-  EK_INTERNAL: 'stands for a fault of our own: a worker that throws is replaced',
+  EK_INTERNAL: 'stands for a fault of our own: test/edge/internal-errors.test.ts makes some',
 }
 
 test('every error code is named by a wire test', () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { RelayBuffers } from '../../src/edge/relay-buffers.ts'
+import { LeasedBuffers } from '../../src/edge/leased-buffers.ts'
 
 test('a buffer comes back when its last holder lets go', () => {
-  const buffers = new RelayBuffers(1000, 10_000)
+  const buffers = new LeasedBuffers(1000, 10_000)
   const one = buffers.take()!
   assert.equal(one.bytes.length, 1000)
   assert.equal(one.isShared, false)
@@ -20,7 +20,7 @@ test('a buffer comes back when its last holder lets go', () => {
 })
 
 test('no more is out than allowed', () => {
-  const buffers = new RelayBuffers(1000, 3500)
+  const buffers = new LeasedBuffers(1000, 3500)
   const out = [buffers.take(), buffers.take(), buffers.take()]
   assert.ok(out.every((one) => one !== null))
   assert.equal(buffers.take(), null)
@@ -30,7 +30,7 @@ test('no more is out than allowed', () => {
 })
 
 test('a burst does not stay in memory', () => {
-  const buffers = new RelayBuffers(10, 100_000)
+  const buffers = new LeasedBuffers(10, 100_000)
   const out = Array.from({ length: 100 }, () => buffers.take()!)
   for (const one of out) one.release()
   assert.equal(buffers.bytesOut, 0)

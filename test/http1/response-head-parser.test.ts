@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { ERROR_INDEX } from '../../src/core/errors.ts'
 import { FieldFlag } from '../../src/http1/fields.ts'
 import { Framing, MethodId } from '../../src/http1/head.ts'
-import { ParseStatus, ResponseParser } from '../../src/http1/response-parser.ts'
+import { ParseStatus, ResponseHeadParser } from '../../src/http1/response-head-parser.ts'
 import { everyByte, RESPONSE_LIMITS, responseOutcome } from './outcome.ts'
 import { REFUSED_RESPONSES } from './rules.ts'
 
@@ -28,7 +28,7 @@ describe('a response parser refuses what breaks a rule, whole or byte by byte', 
 
   it('and calls it a bad response, or one that is too large', () => {
     const errorOf = (text: string, limits: Partial<typeof RESPONSE_LIMITS> = {}) => {
-      const parser = new ResponseParser({ ...RESPONSE_LIMITS, ...limits })
+      const parser = new ResponseHeadParser({ ...RESPONSE_LIMITS, ...limits })
       assert.equal(parser.feed(Buffer.from(text), 0, text.length), ParseStatus.ERROR)
       return [parser.error, parser.problem]
     }
@@ -63,7 +63,7 @@ describe('the status line', () => {
     const head = 'HTTP/1.1 200 OK\r\nA: b\r\n\r\n'
     for (const cuts of [[], everyByte(head)]) {
       const judge = (headBytes: number) =>
-        responseOutcome(head, cuts, MethodId.GET, new ResponseParser({ ...RESPONSE_LIMITS, headBytes }))
+        responseOutcome(head, cuts, MethodId.GET, new ResponseHeadParser({ ...RESPONSE_LIMITS, headBytes }))
       assert.equal(judge(head.length).status, 'done')
       assert.equal(judge(head.length - 1).status, 'error')
     }
@@ -106,7 +106,7 @@ describe('the framing of a response', () => {
 
 describe('a response parser over several messages', () => {
   it('reads interim heads one by one, then the final one', () => {
-    const parser = new ResponseParser(RESPONSE_LIMITS)
+    const parser = new ResponseHeadParser(RESPONSE_LIMITS)
     parser.expect(MethodId.POST)
     const bytes = Buffer.from(
       'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi',
@@ -124,7 +124,7 @@ describe('a response parser over several messages', () => {
   })
 
   it('is idle until the first byte, and after a reset', () => {
-    const parser = new ResponseParser(RESPONSE_LIMITS)
+    const parser = new ResponseHeadParser(RESPONSE_LIMITS)
     assert.equal(parser.feed(Buffer.from('H'), 0, 0), ParseStatus.MORE)
     assert.equal(parser.idle, true)
     assert.equal(parser.feed(Buffer.from('H'), 0, 1), ParseStatus.MORE)

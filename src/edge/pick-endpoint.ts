@@ -1,5 +1,6 @@
 /**
- * A worker's view of a pool: its endpoints by position, the picker over them, and the connections to each.
+ * Where an endpoint is picked for a request: a worker's view of a pool, that is its endpoints by position, the picker
+ * over them, and the connections to each.
  * Fitness, weights and counts live in the shared endpoint table; what is here belongs to one worker.
  */
 import type { Accept, Members, Picker } from '../core/balance/picker.ts'
@@ -7,17 +8,15 @@ import { PICKERS } from '../core/balance/registry.ts'
 import { ERROR_INDEX } from '../core/errors.ts'
 import type { EndpointPlan, PoolDelta, PoolPlan } from '../pool/plan.ts'
 import type { WorkerContext } from './context.ts'
-import type { Exchange } from './exchange.ts'
-import { type Connect, UpstreamConnections } from './upstream-connections.ts'
+import { type Connect, type Endpoint, UpstreamConnections } from './upstream-connections.ts'
 
-export class WorkerEndpoint {
+export class WorkerEndpoint implements Endpoint {
   readonly plan: EndpointPlan
   readonly pool: WorkerPool
   readonly id: string
   readonly slot: number
   readonly generation: number
   readonly connections: UpstreamConnections
-  /** What stands in the Host field when the client sent none. */
   readonly authority: string
 
   constructor(context: WorkerContext, pool: WorkerPool, plan: EndpointPlan, connect: Connect) {
@@ -31,6 +30,12 @@ export class WorkerEndpoint {
   }
 }
 
+/** Which endpoints were tried before for the request at hand. */
+export interface TriedEndpoints {
+  readonly attempts: number
+  wasTried(slot: number): boolean
+}
+
 export class WorkerPool {
   plan: PoolPlan
   readonly #context: WorkerContext
@@ -39,8 +44,8 @@ export class WorkerPool {
   #endpoints: WorkerEndpoint[] = []
   #members: Members = { count: 0, slots: new Int32Array(0), weights: new Float64Array(0) }
   #picker: Picker
-  /** The exchange that a pick is being made for: lets `#accept` be one function instead of a closure per request. */
-  #exchange: Exchange | null = null
+  /** For the pick that is being made: lets `#accept` be one function instead of a closure per request. */
+  #tried: TriedEndpoints | null = null
   readonly #accept: Accept
 
   constructor(context: WorkerContext, plan: PoolPlan, cursor: Int32Array, connect: Connect) {
@@ -53,19 +58,19 @@ export class WorkerPool {
     this.#setMembers(plan.endpoints.map((endpoint) => new WorkerEndpoint(context, this, endpoint, connect)))
   }
 
-  /** Null when no endpoint may take the exchange: `whyNone` says why. */
-  pick(exchange: Exchange): WorkerEndpoint | null {
-    this.#exchange = exchange
+  /** Null when no endpoint may take the request: `whyNone` says why. */
+  pickEndpoint(tried: TriedEndpoints): WorkerEndpoint | null {
+    this.#tried = tried
     const position = this.#picker.pick(0, this.#accept)
-    this.#exchange = null
+    this.#tried = null
     return position < 0 ? null : (this.#endpoints[position] ?? null)
   }
 
   /** An `ERROR_INDEX`. */
-  whyNone(exchange: Exchange): number {
+  whyNone(tried: TriedEndpoints): number {
     const { fitness } = this.#context.table
     const isAnyFit = this.#endpoints.some(
-      ({ slot }, position) => fitness[slot] === 0 && this.#members.weights[position]! > 0 && !exchange.wasTried(slot),
+      ({ slot }, position) => fitness[slot] === 0 && this.#members.weights[position]! > 0 && !tried.wasTried(slot),
     )
     return isAnyFit ? ERROR_INDEX.EK_NO_CAPACITY : ERROR_INDEX.EK_NO_ENDPOINT
   }
@@ -127,8 +132,8 @@ export class WorkerPool {
   #isAcceptable(position: number): boolean {
     const slot = this.#members.slots[position]!
     if (this.#context.table.fitness[slot] !== 0) return false
-    const exchange = this.#exchange!
-    if (exchange.attempts > 0 && exchange.wasTried(slot)) return false
+    const tried = this.#tried!
+    if (tried.attempts > 0 && tried.wasTried(slot)) return false
     return this.#context.table.maxConnections[slot] === 0 || this.#endpoints[position]!.connections.hasRoom()
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { FieldFlag, FieldId } from '../../src/http1/fields.ts'
 import { Framing, MethodId, TargetFlag, TargetForm } from '../../src/http1/head.ts'
-import { ParseStatus, RequestParser } from '../../src/http1/request-parser.ts'
+import { ParseStatus, RequestHeadParser } from '../../src/http1/request-head-parser.ts'
 import { everyByte, REQUEST_LIMITS, requestOutcome } from './outcome.ts'
 import { REFUSED_REQUESTS, withFields, withTarget } from './rules.ts'
 
@@ -14,7 +14,7 @@ function accepted(text: string): Record<string, unknown> {
 }
 
 function errorOf(text: string, limits = REQUEST_LIMITS, cuts: readonly number[] = []): string {
-  const outcome = requestOutcome(text, cuts, new RequestParser(limits))
+  const outcome = requestOutcome(text, cuts, new RequestHeadParser(limits))
   return outcome.status === 'error' ? outcome.code : outcome.status
 }
 
@@ -176,7 +176,7 @@ describe('fields', () => {
   })
 
   it('are found by name in any case, from any index', () => {
-    const parser = new RequestParser(REQUEST_LIMITS)
+    const parser = new RequestHeadParser(REQUEST_LIMITS)
     const bytes = Buffer.from(withFields('A^: 1\r\nACCEPT: 2\r\naccept: 3\r\n'))
     assert.equal(parser.feed(bytes, 0, bytes.length), ParseStatus.DONE)
     assert.equal(parser.head.find('accept'), 2)
@@ -319,7 +319,7 @@ describe('limits of a request', () => {
   }
 
   it('may be replaced between messages', () => {
-    const parser = new RequestParser({ ...REQUEST_LIMITS, fieldCount: 1 })
+    const parser = new RequestHeadParser({ ...REQUEST_LIMITS, fieldCount: 1 })
     const bytes = Buffer.from(withFields('A: b\r\n'))
     assert.equal(parser.feed(bytes, 0, bytes.length), ParseStatus.ERROR)
     parser.reset()
@@ -330,7 +330,7 @@ describe('limits of a request', () => {
 
 describe('a request parser over several messages', () => {
   it('reads pipelined requests one by one from one chunk', () => {
-    const parser = new RequestParser(REQUEST_LIMITS)
+    const parser = new RequestHeadParser(REQUEST_LIMITS)
     const texts = [
       withFields('Content-Length: 5\r\nConnection: x\r\nExpect: 100-continue\r\n'),
       withTarget('/two'),
@@ -354,7 +354,7 @@ describe('a request parser over several messages', () => {
   })
 
   it('is idle before the first byte of a message, empty lines apart', () => {
-    const parser = new RequestParser(REQUEST_LIMITS)
+    const parser = new RequestHeadParser(REQUEST_LIMITS)
     const feed = (text: string) => parser.feed(Buffer.from(text), 0, text.length)
     assert.equal(parser.idle, true)
     feed('\r')
@@ -372,7 +372,7 @@ describe('a request parser over several messages', () => {
   })
 
   it('stays with its error until it is reset', () => {
-    const parser = new RequestParser(REQUEST_LIMITS)
+    const parser = new RequestHeadParser(REQUEST_LIMITS)
     const bad = Buffer.from('\0')
     const good = Buffer.from(withTarget('/'))
     assert.equal(parser.feed(bad, 0, 1), ParseStatus.ERROR)
@@ -382,7 +382,7 @@ describe('a request parser over several messages', () => {
   })
 
   it('keeps a head that came in parts until it is fed again', () => {
-    const parser = new RequestParser(REQUEST_LIMITS)
+    const parser = new RequestHeadParser(REQUEST_LIMITS)
     const first = Buffer.from(withTarget('/first'))
     parser.feed(first, 0, 20)
     assert.equal(parser.feed(first, 20, first.length), ParseStatus.DONE)
@@ -391,7 +391,7 @@ describe('a request parser over several messages', () => {
   })
 
   it('asks for more when it is given nothing', () => {
-    const parser = new RequestParser(REQUEST_LIMITS)
+    const parser = new RequestHeadParser(REQUEST_LIMITS)
     const bytes = Buffer.from(withTarget('/'))
     assert.equal(parser.feed(bytes, 0, 0), ParseStatus.MORE)
     assert.equal(parser.feed(bytes, 0, 9), ParseStatus.MORE)

@@ -59,7 +59,7 @@ const At = {
 
 const VERSION_LINE_BYTES = VERSION_BYTES + 2
 
-export class RequestParser extends HeadParser<RequestHead, RequestLimits> {
+export class RequestHeadParser extends HeadParser<RequestHead, RequestLimits> {
   #hasExpect = false
 
   constructor(limits: RequestLimits) {

@@ -1,34 +1,43 @@
-/** What remains of an exchange when it is over: counters, and a line in the access log when there is one. */
+/** The access log of one worker: an exchange that is over is put into words here, the log only writes. */
 import { ERROR_CODES, ERROR_INDEX } from '../core/errors.ts'
 import { AccessEntry, AccessLog } from '../observe/access-log.ts'
-import { Counter } from '../observe/counters.ts'
 import type { AccessLogPlan } from '../pool/plan.ts'
-import type { Exchange } from './exchange.ts'
-import { countError, countResponse } from './respond.ts'
+import type { Timers } from './timers.ts'
+
+/** What a line of the log tells of an exchange. */
+export interface RecordedExchange {
+  readonly context: { readonly timers: Timers }
+  readonly downstream: {
+    readonly listener: { readonly plan: { readonly name: string } }
+    readonly clientAddress: string
+  }
+  readonly startedAt: number
+  readonly requestId: string
+  readonly route: { readonly name: string } | null
+  readonly pool: { readonly plan: { readonly name: string } } | null
+  readonly endpointId: string
+  /** The request's head: offsets for `remembered`. */
+  readonly methodStart: number
+  readonly methodEnd: number
+  readonly authorityStart: number
+  readonly authorityEnd: number
+  readonly pathStart: number
+  readonly pathEnd: number
+  readonly versionMinor: number
+  readonly loggedFields: readonly (string | null)[] | null
+  readonly status: number
+  /** An `ERROR_INDEX`, -1 for none. */
+  readonly error: number
+  readonly connectMs: number
+  readonly firstByteMs: number
+  readonly attempts: number
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  remembered(start: number, end: number): string
+}
 
 const CLIENT_CLOSED = ERROR_INDEX.EK_CLIENT_CLOSED
 
-export function recordExchange(exchange: Exchange): void {
-  const { context, error } = exchange
-  if (exchange.tunnel === null) context.counters[Counter.EXCHANGES_OPEN]! -= 1
-  countResponse(exchange)
-  // An error that was answered, or for which the answer was cut, is counted where that was decided.
-  if (error >= 0 && isSilent(error)) countError(exchange, error)
-  if (context.accessLog !== null) context.accessLog.record(exchange)
-}
-
-/** Ends that no answer of ours tells about. */
-function isSilent(error: number): boolean {
-  return (
-    error === CLIENT_CLOSED ||
-    error === ERROR_INDEX.EK_SEND_TIMEOUT ||
-    error === ERROR_INDEX.EK_BODY_CUT_SHORT ||
-    error === ERROR_INDEX.EK_TUNNEL_IDLE ||
-    error === ERROR_INDEX.EK_DRAIN_DEADLINE
-  )
-}
-
-/** The access log of one worker: an exchange is put into words here, the log only writes. */
 export class AccessRecorder {
   readonly fields: readonly string[]
   readonly #log: AccessLog
@@ -46,7 +55,7 @@ export class AccessRecorder {
     return this.#log.dropped
   }
 
-  record(exchange: Exchange): void {
+  record(exchange: RecordedExchange): void {
     const entry = this.#entry
     const { timers } = exchange.context
     const durationMs = timers.clock() - exchange.startedAt

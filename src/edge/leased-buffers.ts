@@ -9,13 +9,13 @@
 const MAX_IDLE = 16
 
 /** Counted by its holders: the connection that reads into it, and every write under way from it. */
-export class RelayBuffer {
+export class LeasedBuffer {
   readonly bytes: Buffer
   /** Undoes one `hold`; made once, so that a write needs no closure. */
   readonly release: () => void
   #holders = 0
 
-  constructor(bytes: Buffer, onFree: (buffer: RelayBuffer) => void) {
+  constructor(bytes: Buffer, onFree: (buffer: LeasedBuffer) => void) {
     this.bytes = bytes
     this.release = () => {
       if (--this.#holders === 0) onFree(this)
@@ -33,12 +33,12 @@ export class RelayBuffer {
 }
 
 /** Buffers of one size, a bounded number of them out at a time. Used ones come first, as they are warm in the cache. */
-export class RelayBuffers {
+export class LeasedBuffers {
   readonly bufferBytes: number
   readonly #maxBytesOut: number
-  readonly #idle: RelayBuffer[] = []
+  readonly #idle: LeasedBuffer[] = []
   #bytesOut = 0
-  readonly #onFree = (buffer: RelayBuffer): void => {
+  readonly #onFree = (buffer: LeasedBuffer): void => {
     this.#bytesOut -= this.bufferBytes
     if (this.#idle.length < MAX_IDLE) this.#idle.push(buffer)
   }
@@ -49,10 +49,10 @@ export class RelayBuffers {
   }
 
   /** Held by the caller; null when too much is out already. */
-  take(): RelayBuffer | null {
+  take(): LeasedBuffer | null {
     if (this.#bytesOut + this.bufferBytes > this.#maxBytesOut) return null
     this.#bytesOut += this.bufferBytes
-    const buffer = this.#idle.pop() ?? new RelayBuffer(Buffer.allocUnsafeSlow(this.bufferBytes), this.#onFree)
+    const buffer = this.#idle.pop() ?? new LeasedBuffer(Buffer.allocUnsafeSlow(this.bufferBytes), this.#onFree)
     buffer.hold()
     return buffer
   }

@@ -44,7 +44,7 @@ const At = {
   LINE_LF: 6,
 } as const
 
-export class ResponseParser extends HeadParser<ResponseHead, ResponseLimits> {
+export class ResponseHeadParser extends HeadParser<ResponseHead, ResponseLimits> {
   /** After `ERROR`: the index of the rule that is broken, in the words for requests; for counting and logging. */
   problem: number = NO_ERROR
   /** What the responses answer; set by `expect`. */
