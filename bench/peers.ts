@@ -13,6 +13,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { numberOption, runMain } from '../scripts/run-main.ts'
 import { BALANCERS, type Balancer, needProgram } from './peers/balancers.ts'
 import { coresFor, measureIdle, measureLoad } from './peers/measure.ts'
 import { benchFolder, startOrigins } from './peers/origins.ts'
@@ -90,9 +91,8 @@ async function main(): Promise<number> {
   })
   const peers = values.peers?.split(',') ?? BALANCERS.map(({ name }) => name)
   const rows = values.rows?.split(',') ?? (values.short ? ['small'] : ROWS.map(({ name }) => name))
-  const rounds = values.short ? 2 : Number(values.rounds)
-  const seconds = values.short ? 1 : Number(values.seconds)
-  if (!(rounds >= 1 && seconds >= 1)) throw new Error('--rounds and --seconds are whole numbers from 1 on')
+  const rounds = values.short ? 2 : numberOption('rounds', values.rounds, 1)
+  const seconds = values.short ? 1 : numberOption('seconds', values.seconds, 1)
 
   const missing = missingPrograms(peers)
   if (missing.length > 0) {
@@ -123,11 +123,4 @@ async function main(): Promise<number> {
   return 0
 }
 
-if (import.meta.main) {
-  try {
-    process.exitCode = await main()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exitCode = 1
-  }
-}
+if (import.meta.main) await runMain(main)

@@ -10,6 +10,7 @@
 import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { numberOption, runMain } from '../scripts/run-main.ts'
 import { BALANCERS, type Running } from './peers/balancers.ts'
 import { coresFor } from './peers/measure.ts'
 import { benchFolder, startOrigins } from './peers/origins.ts'
@@ -68,6 +69,8 @@ async function main(): Promise<number> {
       keep: { type: 'string' },
     },
   })
+  const seconds = numberOption('seconds', values.seconds, 1)
+  const top = numberOption('top', values.top, 1)
   const evenkeel = BALANCERS.find(({ name }) => name === 'evenkeel')!
   const missing = missingPrograms(['evenkeel'])
   if (missing.length > 0) {
@@ -99,7 +102,7 @@ async function main(): Promise<number> {
     const { connections, headers } = row
     await runWrk({ url, cores: cores.load, connections, seconds: warmSeconds, headers })
     const skipMicros = (performance.now() - started) * 1000
-    const load = await runWrk({ url, cores: cores.load, connections, seconds: Number(values.seconds), headers })
+    const load = await runWrk({ url, cores: cores.load, connections, seconds, headers })
     console.log(`${row.title}: ${Math.round(load.requestsPerSecond)} requests/s while profiled, ${load.errors} errors`)
     // Each thread writes its profile when it ends.
     await running.program.stop(30_000)
@@ -114,9 +117,7 @@ async function main(): Promise<number> {
     const busy = busyMicros(busiest.times)
     const others = threads.slice(1).map(({ times }) => `${(busyMicros(times) / 1000).toFixed(0)} ms`)
     console.log(`busiest thread: ${(busy / 1000).toFixed(0)} ms of work (other threads: ${others.join(', ')})\n`)
-    for (const { name, micros } of busiest.times
-      .filter((time) => time.name !== '(idle)')
-      .slice(0, Number(values.top))) {
+    for (const { name, micros } of busiest.times.filter((time) => time.name !== '(idle)').slice(0, top)) {
       const share = `${((micros / busy) * 100).toFixed(1)} %`
       console.log(`${share.padStart(7)}  ${(micros / load.requests).toFixed(3).padStart(7)} µs/request  ${name}`)
     }
@@ -136,11 +137,4 @@ function read(file: string): CpuProfile {
   return JSON.parse(readFileSync(file, 'utf8')) as CpuProfile
 }
 
-if (import.meta.main) {
-  try {
-    process.exitCode = await main()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exitCode = 1
-  }
-}
+if (import.meta.main) await runMain(main)

@@ -16,6 +16,7 @@ import { cpus } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { numberOption, runMain } from '../scripts/run-main.ts'
 import { benchFolder } from './peers/origins.ts'
 import { descriptorsOf, freePorts, memoryOf, type Program, start } from './peers/processes.ts'
 import { describeMachine } from './peers/report.ts'
@@ -258,8 +259,7 @@ async function main(): Promise<number> {
     options: { minutes: { type: 'string', default: '30' }, write: { type: 'boolean' } },
     allowNegative: true,
   })
-  const minutes = Number(values.minutes)
-  if (!(minutes > 0)) throw new Error('--minutes is a number above 0')
+  const minutes = numberOption('minutes', values.minutes, 0.1)
   const result = await runSoak({
     minutes,
     sampleEveryMs: minutes > 5 ? 5000 : 1000,
@@ -280,11 +280,4 @@ async function main(): Promise<number> {
   return problems.length === 0 ? 0 : 1
 }
 
-if (import.meta.main) {
-  try {
-    process.exitCode = await main()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exitCode = 1
-  }
-}
+if (import.meta.main) await runMain(main)

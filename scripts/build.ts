@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { runMain } from './run-main.ts'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -15,8 +16,10 @@ export function build(): void {
   const manifest = JSON.parse(readFileSync(resolve(root, 'package.json'), 'utf8')) as {
     readonly bin: Readonly<Record<string, string>>
     readonly exports: Readonly<Record<string, unknown>>
+    readonly publishConfig: { readonly exports: Readonly<Record<string, unknown>> }
   }
-  const missing = [...Object.values(manifest.bin), ...pathsIn(manifest.exports)].filter(
+  const { bin, exports, publishConfig } = manifest
+  const missing = [...Object.values(bin), ...pathsIn(exports), ...pathsIn(publishConfig.exports)].filter(
     (path) => !existsSync(resolve(root, path)),
   )
   if (missing.length > 0) throw new Error(`package.json names files that the build did not make: ${missing.join(', ')}`)
@@ -27,14 +30,11 @@ function pathsIn(value: unknown): string[] {
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(pathsIn) : []
 }
 
-if (import.meta.main) {
-  try {
-    build()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exit(1)
-  }
+function main(): void {
+  build()
   const files = globSync('dist/**/*.js', { cwd: root })
   const bytes = files.reduce((sum, file) => sum + statSync(resolve(root, file)).size, 0)
   console.log(`dist: ${files.length} modules, ${Math.round(bytes / 1024)} KiB of JavaScript`)
 }
+
+if (import.meta.main) await runMain(main)

@@ -1,6 +1,6 @@
 /**
  * `npm run check:tarball`: installs the packed package into an empty folder, as a user would, and uses it:
- * the version, one proxied request, the types, and, where an older Node is on PATH, what it says there.
+ * the version, one proxied request, the types, the schema, and what it says under an older Node, which is fetched for that.
  * `npm run pack` must have made the tarball.
  */
 import assert from 'node:assert/strict'
@@ -12,6 +12,8 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { installOlderNode } from './older-node.ts'
+import { outsideEnv } from './outside-env.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string }
@@ -19,10 +21,8 @@ const tarball = join(root, 'build', `evenkeel-${manifest.version}.tgz`)
 assert.ok(existsSync(tarball), `${tarball} is missing: npm run pack`)
 
 const folder = mkdtempSync(join(tmpdir(), 'evenkeel-tarball-'))
-const path = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter)
-// What npm tells its scripts about this checkout must not leak into the npm that is started here.
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.toLowerCase().startsWith('npm_')))
-env['PATH'] = path
+const env = outsideEnv()
+env['PATH'] = [dirname(process.execPath), env['PATH']].join(delimiter)
 const running: ChildProcess[] = []
 
 try {
@@ -43,6 +43,7 @@ try {
 
   await proxyOneRequest(launcher)
   checkTypes()
+  checkSchema()
   checkOlderNode(launcher)
 } finally {
   for (const child of running) child.kill('SIGKILL')
@@ -124,24 +125,25 @@ export const names: string[] = Object.keys(core)
   console.log('tarball: a strict TypeScript program compiles against its types')
 }
 
+function checkSchema(): void {
+  const program = "import schema from 'evenkeel/evenkeel.schema.json' with { type: 'json' }; console.log(schema.title)"
+  const title = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
+  assert.equal(title.trim(), 'Evenkeel config')
+  console.log('tarball: the JSON schema can be imported')
+}
+
 function checkOlderNode(launcher: string): void {
-  for (const bin of new Set((process.env['PATH'] ?? '').split(delimiter))) {
-    const node = join(bin, 'node')
-    if (!existsSync(node)) continue
-    const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
-    if (Number.parseInt(version.slice(1), 10) >= 24) continue
-    const done = spawnSync(node, [launcher, '--version'], { cwd: folder, encoding: 'utf8' })
-    const said = `${done.stdout}${done.stderr}`.trim()
-    assert.equal(done.status, 1, `under ${version}: exit ${done.status}, said: ${said}`)
-    assert.match(
-      said,
-      /^[^\n]*\b24\b[^\n]*$/,
-      `under ${version} it should say in one line which Node it needs: ${said}`,
-    )
-    console.log(`tarball: under ${version} it says: ${said}`)
-    return
-  }
-  console.log('tarball: no older Node on PATH, so what it says there was not checked')
+  const older = mkdtempSync(join(folder, 'older-node-'))
+  const node = installOlderNode(older, env)
+  const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+  const done = spawnSync(node, [launcher, '--version'], { cwd: folder, encoding: 'utf8' })
+  const said = `${done.stdout}${done.stderr}`.trim()
+  assert.equal(done.status, 1, `under ${version}: exit ${done.status}, said: ${said}`)
+  assert.match(said, /^[^\n]*\b24\b[^\n]*$/, `under ${version} it should say in one line which Node it needs: ${said}`)
+  console.log(`tarball: under ${version} it says: ${said}`)
 }
 
 async function freePort(): Promise<number> {

@@ -18,6 +18,7 @@ import { WebSocket } from 'ws'
 import { needProgram } from '../bench/peers/balancers.ts'
 import { freePorts } from '../bench/peers/processes.ts'
 import { parseWrk } from '../bench/peers/wrk.ts'
+import { runMain } from './run-main.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
@@ -336,11 +337,4 @@ async function main(): Promise<number> {
   return failures.length === 0 ? 0 : 1
 }
 
-if (import.meta.main) {
-  try {
-    process.exitCode = await main()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exitCode = 1
-  }
-}
+if (import.meta.main) await runMain(main)

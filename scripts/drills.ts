@@ -17,6 +17,7 @@ import { reloadDrill } from './drills/reload.ts'
 import { type DrillReport, tableOf } from './drills/report.ts'
 import { stopDrill } from './drills/stop.ts'
 import { workerKillDrill } from './drills/worker-kill.ts'
+import { runMain, UsageError } from './run-main.ts'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -95,8 +96,7 @@ async function main(): Promise<number> {
   })
   const chosen = DRILLS.filter(({ name }) => values.only === undefined || values.only === name)
   if (chosen.length === 0) {
-    console.error(`--only takes one of ${DRILLS.map(({ name }) => name).join(', ')}`)
-    return 1
+    throw new UsageError(`--only takes one of ${DRILLS.map(({ name }) => name).join(', ')}`)
   }
   const reports: DrillReport[] = []
   for (const { name, full, short } of chosen) {
@@ -111,11 +111,4 @@ async function main(): Promise<number> {
   return reports.every(({ failures }) => failures.length === 0) ? 0 : 1
 }
 
-if (import.meta.main) {
-  try {
-    process.exitCode = await main()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exitCode = 1
-  }
-}
+if (import.meta.main) await runMain(main)

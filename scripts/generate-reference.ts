@@ -27,8 +27,8 @@ export function configReference(): string {
 Made from \`src/config/schema.ts\` by \`node scripts/generate-reference.ts\`; a test fails when the two differ.
 
 A config is a TypeScript or JavaScript module with a default export (\`evenkeel.config.ts\`), or a JSON or YAML file with
-the same keys. \`evenkeel check FILE\` says everything that is wrong with one, with line and column. For completion in an
-editor, JSON and YAML files may name the schema: \`"$schema": "./node_modules/evenkeel/evenkeel.schema.json"\`.
+the same keys. \`evenkeel check FILE\` says everything that is wrong with one, with line and column (of a module: where the
+source writes the value out). For completion in an editor, JSON and YAML files may name the schema: \`"$schema": "./node_modules/evenkeel/evenkeel.schema.json"\`.
 
 \`\`\`ts
 import { defineConfig } from 'evenkeel'

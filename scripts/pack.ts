@@ -2,13 +2,16 @@
  * `npm run pack`: makes the published package, build/evenkeel-VERSION.tgz.
  *
  * The checkout pins its own Node binary through optional dependencies; the package must not: whoever installs it has
- * a Node already, and the binary weighs more than everything else together. So what is packed is not this folder but
- * build/package, with a package.json that keeps only what a user of the package needs.
+ * a Node already, and the binary weighs more than everything else together. In the checkout `evenkeel` is the sources, so
+ * that a config or a program that imports it needs no build; in the package it is what was built. So what is packed is not
+ * this folder but build/package, with a package.json that keeps only what a user of the package needs and whose
+ * `exports` are those of `publishConfig`.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { build } from './build.ts'
+import { runMain } from './run-main.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const stage = resolve(root, 'build/package')
@@ -19,12 +22,22 @@ export interface Manifest {
   readonly files: readonly string[]
   readonly dependencies: Readonly<Record<string, string>>
   readonly optionalDependencies?: Readonly<Record<string, string>>
+  readonly publishConfig: { readonly exports: Readonly<Record<string, unknown>> }
   readonly [key: string]: unknown
 }
 
 /** The package.json of the published package. */
 export function publishedManifest(manifest: Manifest): Record<string, unknown> {
-  const { scripts, devDependencies, overrides, private: isPrivate, optionalDependencies = {}, ...kept } = manifest
+  const {
+    scripts,
+    devDependencies,
+    overrides,
+    private: isPrivate,
+    publishConfig: { exports },
+    optionalDependencies = {},
+    ...rest
+  } = manifest
+  const kept = { ...rest, exports }
   const optional = Object.entries(optionalDependencies).filter(([name]) => !name.startsWith('node-linux-'))
   return optional.length === 0 ? kept : { ...kept, optionalDependencies: Object.fromEntries(optional) }
 }
@@ -64,10 +77,7 @@ function packedOf(answer: unknown): readonly Packed[] {
 }
 
 if (import.meta.main) {
-  try {
+  await runMain(() => {
     pack()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exit(1)
-  }
+  })
 }

@@ -5,19 +5,20 @@ import { loadConfig } from '../config/load.ts'
 import type { Problem } from '../config/problem.ts'
 import type { Settings } from '../config/schema.ts'
 import { ExitCode } from './exit-code.ts'
-import { findConfig } from './find-config.ts'
+import { type ConfigOptions, findConfig, givenConfig, withConfig } from './find-config.ts'
 import { nearPath, readableProblem } from './problem-lines.ts'
 
 export function register(program: Command): void {
-  program
-    .command('check')
-    .summary('say everything that is wrong with a config')
-    .description('Checks a config without starting anything. Exit 0: it is good; 1: it is not.')
-    .argument('[file]', 'the config; default: evenkeel.config.* in this directory')
+  withConfig(
+    program
+      .command('check')
+      .summary('say everything that is wrong with a config')
+      .description('Checks a config without starting anything. Exit 0: it is good; 1: it is not.'),
+  )
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  evenkeel check evenkeel.config.yaml')
-    .action(async (given: string | undefined, options: { json?: true }) => {
-      const file = findConfig(given)
+    .action(async (given: string | undefined, options: ConfigOptions & { readonly json?: true }, command: Command) => {
+      const file = findConfig(givenConfig(command, given, options))
       const loaded = await loadConfig(file)
       const all = loaded.problems ?? loaded.warnings
       const errors = all.filter(({ severity }) => severity === 'error')

@@ -9,7 +9,7 @@ import { EndpointTable } from '../memory/endpoint-table.ts'
 import { WorkerBoard } from '../memory/worker-board.ts'
 import { DEMO_SERVERS } from './demo/cast.ts'
 import { freePort } from './demo/free-port.ts'
-import { drawLiveView, drawPlainLine, type LiveViewState } from './demo/live-view.ts'
+import { drawLiveView, drawPlainLine, drawStarting, type LiveViewState, type Screen } from './demo/live-view.ts'
 import { Meter } from './demo/meter.ts'
 import { ServerProcess } from './demo/server-process.ts'
 import { Terminal } from './demo/terminal.ts'
@@ -84,7 +84,9 @@ class Demo {
   /** Resolves when somebody wants to leave. */
   async run(): Promise<void> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#leave())
-    await Promise.all(this.#servers.map((server) => this.#startServer(server)))
+    this.#terminal?.open((key) => this.#onKey(key))
+    this.#sayStarting()
+    await Promise.all(this.#servers.map((server) => this.#startServer(server).then(() => this.#drawStarting())))
     if (this.#isLeaving) return
     if (this.#servers.some(({ state }) => state !== 'up')) {
       throw new CommandError('the demo needs its servers', { hint: this.#events.map(({ text }) => text).join('\n  ') })
@@ -181,15 +183,29 @@ class Demo {
       this.#every(PLAIN_MS, () => this.#sayLine())
       return
     }
-    terminal.open((key) => this.#onKey(key))
     const draw = () => {
       this.#meter!.sample(Date.now())
-      const { columns, rows } = terminal
-      terminal.draw(drawLiveView(this.#state(), { columns, rows, hasColours: process.stdout.hasColors() }))
+      terminal.draw(drawLiveView(this.#state(), screenOf(terminal)))
     }
     process.stdout.on('resize', draw)
     draw()
     this.#every(SAMPLE_MS, draw)
+  }
+
+  /** Something to look at from the first moment on. */
+  #sayStarting(): void {
+    this.#drawStarting()
+    if (this.#terminal !== null || this.#options.json === true) return
+    console.log(
+      `evenkeel demo: starting ${this.#servers.map(({ id }) => id).join(', ')} and a balancer in front of them`,
+    )
+  }
+
+  #drawStarting(): void {
+    const terminal = this.#terminal
+    if (terminal === null) return
+    const servers = this.#servers.map(({ id, state }) => ({ name: `the server ${id}`, isUp: state === 'up' }))
+    terminal.draw(drawStarting([...servers, { name: 'the balancer', isUp: false }], screenOf(terminal)))
   }
 
   #state(): LiveViewState {
@@ -207,6 +223,12 @@ class Demo {
   }
 
   #onKey(key: string): void {
+    if (key === 'q' || key === '\x03' || key === '\x04') {
+      this.#leave()
+      return
+    }
+    // Nothing to play with yet.
+    if (this.#meter === null) return
     const server = this.#servers[Number(key) - 1]
     if (server !== undefined) {
       if (server.state === 'stopped') {
@@ -220,7 +242,7 @@ class Demo {
       this.#isTrafficOn = !this.#isTrafficOn
       const command: TrafficCommand = { type: this.#isTrafficOn ? 'on' : 'off' }
       this.#traffic?.postMessage(command)
-    } else if (key === 'q' || key === '\x03' || key === '\x04') this.#leave()
+    }
   }
 
   #leave(): void {
@@ -291,6 +313,10 @@ function demoConfig(balance: string, port: number, adminPort: number, servers: r
     },
     admin: { bind: `${HOST}:${adminPort}` },
   }
+}
+
+function screenOf({ columns, rows }: Terminal): Screen {
+  return { columns, rows, hasColours: process.stdout.hasColors() }
 }
 
 function readPort(text: string): number {

@@ -55,7 +55,8 @@ export interface ConfigNeeds {
 }
 
 export interface BalancerFacts {
-  readonly url: string
+  /** Null: it has no admin API, so nothing more is known of it. */
+  readonly url: string | null
   /** Null when only its address is known. */
   readonly pid: number | null
   /** Its state in words, or why it does not answer. */
@@ -242,7 +243,7 @@ function config({ config: found }: DoctorFacts): Check[] {
         ]
   if (!needs.hasAdmin) {
     checks.push(
-      warn('admin API', `${file} switches it off: no status, metrics or drain`, 'add admin: {} for 127.0.0.1:9090'),
+      warn('admin API', `${file} opens none: no status, metrics or drain`, 'add `admin: {}` for 127.0.0.1:9090'),
     )
   }
   return checks
@@ -251,6 +252,9 @@ function config({ config: found }: DoctorFacts): Check[] {
 function balancers({ balancers: found }: DoctorFacts): Check[] {
   if (found.length === 0) return [ok('balancer', 'none is running here, or none that this user can see')]
   return found.map(({ url, pid, state: words, answers }) => {
+    if (url === null) {
+      return warn('balancer', `pid ${pid} has no admin API to ask`, 'add `admin: {}` to its config and reload it')
+    }
     const which = pid === null ? url : `${url} (pid ${pid})`
     if (!answers) {
       return fail(

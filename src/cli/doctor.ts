@@ -3,18 +3,18 @@ import fs from 'node:fs'
 import os from 'node:os'
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
-import { CONFIG_FILE_NAMES, loadConfig } from '../config/load.ts'
+import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import type { Settings } from '../config/schema.ts'
 import { parseBind } from '../core/address.ts'
-import { type FoundInstance, findInstances } from '../service/instances.ts'
+import { findInstances } from '../service/instances.ts'
 import { descriptorLimit } from '../service/scrape.ts'
 import { searchedStateDirectories, stateDirectory } from '../service/state-directory.ts'
 import {
   AdminClient,
   type AdminOptions,
   findBalancer,
-  isLocalUrl,
+  isReachable,
   printable,
   withAdminOptions,
 } from './admin-client.ts'
@@ -27,25 +27,25 @@ import {
   type Verdict,
 } from './doctor-checks.ts'
 import { ExitCode } from './exit-code.ts'
+import { type ConfigOptions, configsHere, givenConfig, withConfig } from './find-config.ts'
 import { nearPath } from './problem-lines.ts'
 
-interface DoctorOptions extends AdminOptions {
-  readonly config?: string
-}
+type DoctorOptions = AdminOptions & ConfigOptions
 
 export function register(program: Command): void {
   withAdminOptions(
-    program
-      .command('doctor')
-      .summary('look for what would keep a balancer from running well')
-      .description(
-        'Looks at this machine, the config and running balancers, and says what to do. Exit 1 when something fails.',
-      )
-      .option('-c, --config <file>', 'the config (default: evenkeel.config.* in this directory, where there is one)'),
+    withConfig(
+      program
+        .command('doctor')
+        .summary('look for what would keep a balancer from running well')
+        .description(
+          'Looks at this machine, the config (where there is one) and running balancers, and says what to do.\nExit 1 when something fails.',
+        ),
+    ),
   )
-    .addHelpText('after', '\nExample:\n  evenkeel doctor --config /etc/evenkeel/evenkeel.config.yaml')
-    .action(async (options: DoctorOptions) => {
-      const checks = judge(await gather(options))
+    .addHelpText('after', '\nExample:\n  evenkeel doctor /etc/evenkeel/evenkeel.config.yaml')
+    .action(async (given: string | undefined, options: DoctorOptions, command: Command) => {
+      const checks = judge(await gather(givenConfig(command, given, options), options))
       const isOk = checks.every(({ verdict }) => verdict !== 'fail')
       console.log(
         options.json === true ? JSON.stringify({ ok: isOk, checks }, null, 2) : reportLines(checks).join('\n'),
@@ -82,7 +82,7 @@ export function reportLines(checks: readonly Check[]): string[] {
   return [...lines, '', summary]
 }
 
-async function gather(options: DoctorOptions): Promise<DoctorFacts> {
+async function gather(config: string | undefined, options: AdminOptions): Promise<DoctorFacts> {
   const directory = stateDirectory()
   return {
     platform: process.platform,
@@ -98,7 +98,7 @@ async function gather(options: DoctorOptions): Promise<DoctorFacts> {
     availableMemoryBytes: process.availableMemory(),
     // In a container the limit is what counts.
     totalMemoryBytes: Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
-    config: await configFacts(options.config),
+    config: await configFacts(config),
     balancers: await balancerFacts(options),
     stateProblem: stateProblem(directory),
     stateDirectory: directory,
@@ -119,7 +119,7 @@ function portRange(): readonly [number, number] | null {
 }
 
 async function configFacts(given: string | undefined): Promise<ConfigFacts | null> {
-  const file = given ?? CONFIG_FILE_NAMES.find((name) => fs.existsSync(name))
+  const file = given ?? configsHere()[0]
   if (file === undefined) return null
   const loaded = await loadConfig(file)
   const all = loaded.problems ?? loaded.warnings
@@ -153,16 +153,19 @@ function needsOf(settings: Settings): NonNullable<ConfigFacts['needs']> {
   }
 }
 
-async function balancerFacts(options: DoctorOptions): Promise<BalancerFacts[]> {
+async function balancerFacts(options: AdminOptions): Promise<BalancerFacts[]> {
   if (options.admin !== undefined) {
     const client = findBalancer(options)
     return [{ url: client.url, pid: null, ...(await stateOf(client)) }]
   }
-  const instances = findInstances(searchedStateDirectories()).filter(({ url }) => isLocalUrl(url))
+  const instances = findInstances(searchedStateDirectories()).filter(
+    (instance) => instance.url === null || isReachable(instance),
+  )
   return Promise.all(
-    instances.map(async (instance: FoundInstance) => {
-      const client = new AdminClient(instance.url, instance, options.tokenFile ?? null)
-      return { url: instance.url, pid: instance.pid, ...(await stateOf(client)) }
+    instances.map(async (instance) => {
+      const { url, pid } = instance
+      if (url === null) return { url, pid, state: 'unknown', answers: false }
+      return { url, pid, ...(await stateOf(new AdminClient(url, instance, options.tokenFile ?? null))) }
     }),
   )
 }

@@ -49,7 +49,7 @@ export function makeProgram(): Command {
     .exitOverride()
     .addHelpText(
       'after',
-      '\nExamples:\n  evenkeel demo\n  evenkeel proxy --from :8080 --to http://127.0.0.1:9001 --to http://127.0.0.1:9002\n  evenkeel start --config evenkeel.config.ts\n\nExit codes: 0 done, 1 a problem, 2 a command line that makes no sense.',
+      '\nExamples:\n  evenkeel demo\n  evenkeel proxy --from :8080 --to http://127.0.0.1:9001 --to http://127.0.0.1:9002\n  evenkeel start evenkeel.config.ts\n\nExit codes: 0 done, 1 a problem, 2 a command line that makes no sense.',
     )
   for (const register of COMMANDS) register(program)
   for (const command of program.commands) {

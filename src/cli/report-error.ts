@@ -35,7 +35,9 @@ export function reportError(error: unknown, asJson: boolean): number {
     return ExitCode.PROBLEM
   }
   console.error(`${styleText('red', 'error:', { stream: process.stderr })} ${message}`)
-  for (const problem of problems) console.error(`  ${readableProblem(problem, process.stderr)}`)
+  // A start that fails has its reasons in its message and as its problems.
+  const further = problems.filter((problem) => !message.includes(problem.message))
+  for (const problem of further) console.error(`  ${readableProblem(problem, process.stderr)}`)
   if (hint !== undefined) console.error(`  ${hint}`)
   return ExitCode.PROBLEM
 }
@@ -52,7 +54,8 @@ function explain(error: unknown): { message: string; hint?: string; problems: re
   if (error instanceof Error && 'code' in error) {
     const problems = 'problems' in error && Array.isArray(error.problems) ? (error.problems as readonly Problem[]) : []
     const message = problems.length > 0 && error.name === 'ConfigError' ? 'the config cannot be used' : error.message
-    const hint = hintFor(String(error.code))
+    const same = problems.find((problem) => message.includes(problem.message))
+    const hint = hintFor(String(error.code)) ?? same?.hint
     return { message, ...(hint === undefined ? {} : { hint }), problems }
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)

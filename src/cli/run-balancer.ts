@@ -7,6 +7,7 @@ import { productVersion } from '../control/product-version.ts'
 import { formatAddress } from '../core/address.ts'
 import { nearPath, readableProblem } from './problem-lines.ts'
 import { ProcessLog } from './process-log.ts'
+import { QuietNote } from './quiet-note.ts'
 import { type FileWatch, watchFiles } from './watch-files.ts'
 
 export interface RunSource {
@@ -62,11 +63,15 @@ export async function runBalancer(
     await stop.done
     return
   }
+  const note = new QuietNote(source.file)
+  note.update(balancer.settings.admin !== false)
+  balancer.on('reloaded', () => note.update(balancer.settings.admin !== false))
   sayStart(report, balancer, source, log)
   reloader?.watch(balancer.settings.reload.watch)
   reload.isPossible = true
   if (reload.isAsked) onHangUp()
   await stop.done
+  note.remove()
   reloader?.close()
 }
 
@@ -159,6 +164,8 @@ class Reloader {
   watch(isWanted: boolean): void {
     if (isWanted && this.#watch === null) {
       this.#watch = watchFiles(this.#moduleFiles, () => void this.reload('the file changed'))
+      // It was read before it was watched, e.g. ahead of a start that took its time: read again, which says nothing if it is the same.
+      void this.reload('the file changed')
     } else if (!isWanted) this.close()
   }
 
@@ -187,6 +194,8 @@ class Reloader {
     if (loaded.moduleFiles.join('\0') !== this.#moduleFiles.join('\0')) {
       this.#moduleFiles = loaded.moduleFiles
       this.#watch?.update(this.#moduleFiles)
+      // Files that are new here were read before they were watched, as above.
+      if (this.#watch !== null) void this.reload('the file changed')
     }
     if (loaded.problems !== undefined) {
       this.#balancer.refuseReload(loaded.problems)
@@ -264,7 +273,15 @@ function sayStart(report: StartReport, balancer: Balancer, source: RunSource, lo
     )
   }
   if (adminUrl !== null) log.note(`  admin API on ${adminUrl} (evenkeel status)`)
+  else if (balancer.settings.admin === false) log.note(`  ${adminIsOff(source.file)}`)
   for (const warning of warnings) log.say('warn', 'start-warning', warning)
+}
+
+/** Nothing that can change a balancer is open unless the config says so, and whoever looks for it must know. */
+function adminIsOff(file: string | null): string {
+  const what = 'evenkeel status, drain, weight and /metrics have nothing to ask'
+  const how = file === null ? 'start it without --no-admin' : 'add `admin: {}` to the config for 127.0.0.1:9090'
+  return `admin API off: ${what}; ${how}`
 }
 
 function sayProblem(log: ProcessLog, problem: Problem): void {

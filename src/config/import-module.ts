@@ -89,11 +89,6 @@ function noDefault(file: string, names: readonly string[]): Problem {
 
 /** The running program's own module of that name, so that a config and the program that reads it are one version. */
 function ownModule(specifier: string): string | null {
-  const isCheckout = import.meta.url.endsWith('.ts')
-  if (isCheckout && specifier === OWN_PACKAGE) {
-    const index = new URL('../index.ts', import.meta.url)
-    return existsSync(index) ? index.href : new URL('./schema.ts', import.meta.url).href
-  }
   try {
     const url = import.meta.resolve(specifier)
     return existsSync(fileURLToPath(url)) ? url : null

@@ -6,6 +6,7 @@ import { importModule } from './import-module.ts'
 import { readModuleGraph } from './module-graph.ts'
 import { nearest } from './nearest.ts'
 import { examine } from './parse.ts'
+import { placeInModule } from './place-in-module.ts'
 import type { Finding, Problem } from './problem.ts'
 import { formatPath } from './problem.ts'
 import { readConfigText } from './read-text.ts'
@@ -85,7 +86,11 @@ async function loadModule(file: string): Promise<LoadedConfig | FailedLoad> {
   const imported = await importModule(graph)
   if ('problem' in imported) return { problems: [imported.problem], moduleFiles: graph.files }
   const { settings, findings } = examine(imported.value)
-  const problems = findings.map((finding) => ({ ...problemOf(finding), file }))
+  const problems = findings.map((finding) => ({
+    ...problemOf(finding),
+    file,
+    ...placeInModule(graph.source, imported.value, finding),
+  }))
   if (settings === undefined) return { problems, moduleFiles: graph.files }
   return { settings, config: imported.value as Config, warnings: problems, hash: graph.hash, moduleFiles: graph.files }
 }

@@ -8,6 +8,8 @@ export interface ModuleGraph {
   readonly hash: string
   /** Absolute paths, the entry first. Files that are imported but missing are among them: they may appear. */
   readonly files: readonly string[]
+  /** The entry's text. */
+  readonly source: string
 }
 
 /** Enough for any config; beyond it something is imported that is no config. */
@@ -20,12 +22,14 @@ const MOST_FILES = 1000
 export async function readModuleGraph(entry: string): Promise<ModuleGraph> {
   const files = [resolve(entry)]
   const digest = createHash('sha256')
+  let source = ''
   for (let index = 0; index < files.length && index < MOST_FILES; index++) {
     const file = files[index]!
     const bytes = index === 0 ? await readFile(file) : await readFile(file).catch(() => null)
     digest.update(`${relative(dirname(files[0]!), file)}\0${bytes === null ? 'missing' : bytes.length}\0`)
     if (bytes === null) continue
     digest.update(bytes)
+    if (index === 0) source = bytes.toString('utf8')
     if (/^\.[mc]?[jt]s$/.test(extname(file))) {
       for (const specifier of relativeImports(bytes.toString('utf8'))) {
         const imported = resolve(dirname(file), specifier.replace(/[?#].*$/, ''))
@@ -33,7 +37,7 @@ export async function readModuleGraph(entry: string): Promise<ModuleGraph> {
       }
     }
   }
-  return { hash: digest.digest('hex').slice(0, 16), files }
+  return { hash: digest.digest('hex').slice(0, 16), files, source }
 }
 
 /** The relative specifiers a source names. One that stands in a comment is taken too: harmless. */

@@ -1,6 +1,6 @@
 /** From any value to settings, or to everything that is wrong with it. */
 import { crossCheck } from './cross-checks.ts'
-import type { Finding, Problem } from './problem.ts'
+import type { Finding, PathStep, Problem } from './problem.ts'
 import { formatPath } from './problem.ts'
 import type { Settings } from './schema.ts'
 import { configSchema } from './schema.ts'
@@ -55,12 +55,33 @@ export function examine(value: unknown): {
     const message = `the config could not be read: ${error instanceof Error ? error.message : String(error)}`
     return { settings: undefined, findings: [{ path: [], message, severity: 'error', code: 'unreadable' }] }
   }
-  const findings = [...(result.success ? [] : structureFindings(result.error.issues)), ...doubts]
+  const findings = withoutConsequences(
+    [...(result.success ? [] : structureFindings(result.error.issues)), ...doubts],
+    value,
+  )
   findings.sort((a, b) => (a.severity === b.severity ? 0 : a.severity === 'error' ? -1 : 1))
   const isFit = result.success && findings.every(({ severity }) => severity === 'warning')
   if (!isFit) return { settings: undefined, findings }
   known.add(result.data!)
   return { settings: deepFreeze(result.data!), findings }
+}
+
+/** A key that is spelled wrong is one slip: that the right one is missing follows from it. */
+function withoutConsequences(findings: readonly Finding[], config: object): Finding[] {
+  const mended = new Set(
+    findings.flatMap(({ path, meant }) => (meant === undefined ? [] : JSON.stringify([...path.slice(0, -1), meant]))),
+  )
+  return findings.filter(({ path }) => !mended.has(JSON.stringify(path)) || valueAt(config, path) !== undefined)
+}
+
+/** What a config has at a path; undefined where it has nothing. */
+export function valueAt(config: unknown, path: readonly PathStep[]): unknown {
+  let value = config
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
+    value = (value as Readonly<Record<PathStep, unknown>>)[step]
+  }
+  return value
 }
 
 function describe(value: unknown): string {

@@ -7,7 +7,7 @@ export interface Problem {
   readonly hint?: string
   /** The file, when the config came from one. */
   readonly file?: string
-  /** One-based, for YAML and JSON files (the value's own place) and for errors inside a module. */
+  /** One-based: the value's own place. Of a value in a module only where the source shows it beyond doubt. */
   readonly line?: number
   readonly column?: number
   /** A warning does not keep the config from being used. */
@@ -45,6 +45,8 @@ export interface Finding {
   readonly code: ProblemCode
   /** For an unknown key: the place is the key's, not the value's. */
   readonly atKey?: boolean
+  /** For an unknown key: the one that was probably meant. That it is missing is no news then. */
+  readonly meant?: string
 }
 
 /** `['pools', 'my web', 'endpoints', 1]` → `pools["my web"].endpoints[1]`. */

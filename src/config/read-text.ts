@@ -1,7 +1,7 @@
 /** Reading JSON and YAML so that every value's line and column are known. */
 
-import type { Document, Node } from 'yaml'
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import type { Document, Node, YAMLParseError } from 'yaml'
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml'
 import type { Finding, PathStep, Problem } from './problem.ts'
 
 /** A text read: its value, and how to find a finding's place in it. */
@@ -16,7 +16,12 @@ export function readConfigText(text: string, format: 'json' | 'yaml'): ReadText 
   const source = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
   const lines = new LineCounter()
   // JSON is YAML: its places come from the same parser, its value and its strictness from JSON.parse.
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, merge: format === 'yaml' })
+  const document = parseDocument(source, {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: format === 'yaml',
+    keepSourceTokens: true,
+  })
   const place = (finding: Finding) => placeOf(document, lines, finding.path, finding.atKey === true)
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset)
@@ -28,13 +33,10 @@ export function readConfigText(text: string, format: 'json' | 'yaml'): ReadText 
     const repeated = document.errors.filter(({ code }) => code === 'DUPLICATE_KEY')
     return { value, problems: repeated.map((error) => syntaxProblem('the key stands twice', at(error.pos[0]))), place }
   }
-  const problems = document.errors.map((error) =>
-    syntaxProblem(
-      error.code === 'DUPLICATE_KEY' ? 'the key stands twice' : sentence(error.message),
-      at(error.pos[0]),
-      yamlHint(error.code),
-    ),
-  )
+  const problems = dependableErrors(document).map((error) => {
+    const { message, offset, hint } = yamlSlip(document, error)
+    return syntaxProblem(message, at(offset), hint)
+  })
   for (const warning of document.warnings) {
     problems.push({ ...syntaxProblem(sentence(warning.message), at(warning.pos[0])), severity: 'warning' })
   }
@@ -76,10 +78,79 @@ function syntaxProblem(message: string, at: { line: number; column: number }, hi
   return { path: '', message, ...(hint === undefined ? {} : { hint }), ...at, severity: 'error', code: 'syntax' }
 }
 
-function yamlHint(code: string): string | undefined {
-  if (code === 'TAB_AS_INDENT') return 'YAML is indented with spaces'
-  if (code === 'MULTIPLE_DOCS') return 'one document per file: remove the `---`'
-  return undefined
+/** After the first slip the parser is out of step, and what else it finds follows from that. Keys that stand twice do not. */
+function dependableErrors({ errors }: Document): YAMLParseError[] {
+  const inOrder = errors.toSorted((a, b) => a.pos[0] - b.pos[0])
+  const first = inOrder.findIndex(({ code }) => code !== 'DUPLICATE_KEY')
+  return first < 0 ? inOrder : inOrder.slice(0, first + 1)
+}
+
+interface Slip {
+  readonly message: string
+  readonly offset: number
+  readonly hint?: string
+}
+
+/** The parser's error in our words, at the place that is to be mended: not where it noticed, but what it missed the end of. */
+function yamlSlip(document: Document, { code, message, pos: [offset] }: YAMLParseError): Slip {
+  switch (code) {
+    case 'DUPLICATE_KEY':
+      return { message: 'the key stands twice', offset }
+    case 'TAB_AS_INDENT':
+      return { message: sentence(message), offset, hint: 'YAML is indented with spaces' }
+    case 'MULTIPLE_DOCS':
+      return { message: sentence(message), offset, hint: 'one document per file: remove the `---`' }
+    default:
+      break
+  }
+  if (/^Flow (?:map|sequence) in block collection/.test(message)) {
+    const open = unclosed(document, offset)
+    if (open !== undefined) {
+      const [opening, closing] = open.isMap ? ['{', '}'] : ['[', ']']
+      return { message: `this '${opening}' is not closed`, offset: open.offset, hint: `add '${closing}'` }
+    }
+  }
+  if (code === 'MISSING_CHAR' && message.startsWith('Missing closing')) {
+    const quoted = quotedUpTo(document, offset)
+    if (quoted !== undefined) return { message: 'this quote is not closed', offset: quoted }
+  }
+  const unexpected = /^Unexpected .* token in YAML stream: "(.+)"$/s.exec(message)?.[1]
+  if (unexpected !== undefined) return { message: `unexpected '${unexpected.split('\n')[0]}'`, offset }
+  return { message: sentence(message), offset }
+}
+
+/** The innermost `[` or `{` before the offset that has no end of its own. */
+function unclosed(
+  document: Document,
+  before: number,
+): { readonly offset: number; readonly isMap: boolean } | undefined {
+  let found: { offset: number; isMap: boolean } | undefined
+  visit(document, {
+    Collection(_, node) {
+      const token = node.srcToken
+      if (token?.type !== 'flow-collection' || token.offset > before) return
+      const isMapping = token.start.type === 'flow-map-start'
+      const isClosed = token.end.some(
+        ({ type, source }) => type === (isMapping ? 'flow-map-end' : 'flow-seq-end') && source !== '',
+      )
+      if (!isClosed && (found === undefined || token.offset > found.offset)) {
+        found = { offset: token.offset, isMap: isMapping }
+      }
+    },
+  })
+  return found
+}
+
+/** Where the quoted text begins that runs up to the offset. */
+function quotedUpTo(document: Document, offset: number): number | undefined {
+  let found: number | undefined
+  visit(document, {
+    Scalar(_, { type, range }) {
+      const isQuoted = type === 'QUOTE_DOUBLE' || type === 'QUOTE_SINGLE'
+      if (isQuoted && range && range[0] < offset && range[1] >= offset - 1) found = range[0]
+    },
+  })
+  return found
 }
 
 /** The place of a path's value (or its key), else of the nearest that there is above it. */

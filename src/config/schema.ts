@@ -8,7 +8,6 @@
 import { z } from 'zod'
 import type { Reading } from '../core/address.ts'
 import { parseBind, parseBlock, parseEndpointUrl } from '../core/address.ts'
-import { nearest } from './nearest.ts'
 import { normalise } from './normalise.ts'
 import {
   parseFieldName,
@@ -18,7 +17,7 @@ import {
   parsePathPattern,
   parseStatusRange,
 } from './patterns.ts'
-import { PICKER_NAMES } from './picker-names.ts'
+import { PICKER_NAMES, pickerHint } from './picker-names.ts'
 
 /** The version of the config's shape that this program reads. */
 export const CONFIG_VERSION = 1
@@ -454,12 +453,9 @@ export const configSchema = structure.transform(normalise).meta({ title: 'Evenke
 export type Settings = z.output<typeof configSchema>
 
 export type ListenerSettings = Settings['listeners'][number]
-export type RouteSettings = Settings['routes'][number]
 export type PoolSettings = Settings['pools'][string]
 export type EndpointSettings = PoolSettings['endpoints'][number]
 export type HealthSettings = Exclude<PoolSettings['health'], false>
-export type AccessLogSettings = Exclude<Settings['accessLog'], false>
-export type AdminSettings = Exclude<Settings['admin'], false>
 
 /** Gives a config module its types: `export default defineConfig({ … })`. Returns what it is given. */
 export function defineConfig(config: Config): Config {
@@ -501,12 +497,7 @@ function oneOrMore<T extends z.ZodType>(item: T) {
 
 function parsePickerName(value: string): Reading<string> {
   if (PICKER_NAMES.includes(value)) return { ok: true, value }
-  return { ok: false, reason: `there is no picker '${value}'`, ...nearestHint(value) }
-}
-
-function nearestHint(value: string): { hint: string } {
-  const near = nearest(value, PICKER_NAMES)
-  return { hint: near === undefined ? `one of ${PICKER_NAMES.join(', ')}` : `did you mean '${near}'?` }
+  return { ok: false, reason: `there is no picker '${value}'`, hint: pickerHint(value) }
 }
 
 /** A Host field's value: host, optionally with a port. */

@@ -60,6 +60,7 @@ function unknownKey(path: readonly PathStep[], key: string): Finding {
     severity: 'error',
     code: 'unknown-key',
     atKey: true,
+    ...(near === undefined ? {} : { meant: near }),
   }
 }
 

@@ -71,12 +71,63 @@ test('drain, its undo and weight reach control, and say what is now', async () =
   const undone = await evenkeel(service, ['drain', '127.0.0.1:9001', '--undo', '--pool', 'web'])
   assert.equal(undone.stdout, '✓ 127.0.0.1:9001 gets new requests again\n')
   const weighed = await evenkeel(service, ['weight', '127.0.0.1:9002', '0.5', '--json'])
-  assert.deepEqual(JSON.parse(weighed.stdout), { ok: true, id: '127.0.0.1:9002', weight: 0.5, version: 7 })
+  assert.deepEqual(JSON.parse(weighed.stdout), {
+    ok: true,
+    id: '127.0.0.1:9002',
+    weight: 0.5,
+    pools: ['web'],
+    version: 7,
+  })
   assert.deepEqual(service.calls, [
     { name: 'set-endpoint', pool: null, id: '127.0.0.1:9001', state: 'draining' },
     { name: 'set-endpoint', pool: 'web', id: '127.0.0.1:9001', state: 'active' },
     { name: 'set-endpoint', pool: null, id: '127.0.0.1:9002', weight: 0.5 },
   ])
+})
+
+test('weight --undo takes the hand off, and says what holds again', async () => {
+  await using service = await Harness.start()
+  const undone = await evenkeel(service, ['weight', '127.0.0.1:9001', '--undo'])
+  assert.equal(undone.stdout, '✓ 127.0.0.1:9001 has weight 1 again, as the config says\n')
+  const named = await evenkeel(service, ['weight', '127.0.0.1:9001', '--undo', '--pool', 'web', '--json'])
+  assert.deepEqual(JSON.parse(named.stdout), { ok: true, id: '127.0.0.1:9001', weight: 1, pools: ['web'], version: 7 })
+  assert.deepEqual(service.calls, [
+    { name: 'set-endpoint', pool: null, id: '127.0.0.1:9001', weight: null },
+    { name: 'set-endpoint', pool: 'web', id: '127.0.0.1:9001', weight: null },
+  ])
+})
+
+test('drain and weight say in which pools they act where that is more than one', async () => {
+  await using service = await Harness.start({
+    answer: () => ({ ok: true, version: 7, endpoint: { weight: 3, state: 'draining', pools: ['web', 'api'] } }),
+  })
+  const drained = await evenkeel(service, ['drain', '127.0.0.1:9001'])
+  assert.equal(drained.stdout, '✓ 127.0.0.1:9001 is draining (in 2 pools: web, api)\n')
+  const weighed = await evenkeel(service, ['weight', '127.0.0.1:9001', '3'])
+  assert.equal(weighed.stdout, '✓ 127.0.0.1:9001 has weight 3 (in 2 pools: web, api)\n')
+})
+
+test('status marks what was set by hand, and which endpoints are in several pools', async () => {
+  await using service = await Harness.start({
+    view: (table) => {
+      const shared = endpointView(table, 'a', {
+        overlay: { weight: 5, state: 'draining' },
+        pools: ['web', 'api'],
+        healthPool: 'web',
+      })
+      table.weight[shared.slot] = 5
+      Atomics.or(table.fitness, shared.slot, Fitness.DRAINING)
+      return viewOf({ web: [shared], api: [shared, endpointView(table, 'b', { pools: ['api'] })] })
+    },
+  })
+  const { stdout } = await evenkeel(service, ['status'])
+  assert.match(stdout, /^ {2}a +draining \(by hand\) +5 \(by hand, file: 1\) /m)
+  assert.match(stdout, /^ {2}b +fit +1 /m)
+  assert.match(
+    stdout,
+    /^ {2}a is in api as well: drain and weight act in all of them; the health check is that of web$/m,
+  )
+  assert.doesNotMatch(stdout, /b is in/)
 })
 
 test('drain --wait returns when nothing runs on the endpoint, or fails at its timeout', async () => {
@@ -150,6 +201,7 @@ test('a command line that makes no sense exits with 2', async () => {
     ['weight', 'a', 'x'],
     ['weight', 'a', '-1'],
     ['weight', 'a'],
+    ['weight', 'a', '1', '--undo'],
     ['status', '--admin', 'ftp://x'],
     ['drain'],
   ]) {

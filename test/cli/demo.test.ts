@@ -104,6 +104,7 @@ describe('evenkeel demo', () => {
     const html = await page.text()
     assert.match(html, /<title>(amber|birch|cobalt) · Evenkeel demo<\/title>/)
     assert.doesNotMatch(html, /(?:src|href)="(?!data:)/, 'the page loads nothing from elsewhere')
+    assert.doesNotMatch(html, /no answer fails/, 'what fails is counted, not promised')
 
     const sent = randomBytes(1_000_000)
     const upload = (await (await fetch(`${url}/upload`, { method: 'POST', body: sent })).json()) as {
@@ -139,6 +140,7 @@ describe('evenkeel demo', () => {
 
   test('without a terminal prints a line every five seconds', async () => {
     await using running = new EvenkeelProcess(['demo', '--port', '28610', '--admin-port', '28660'])
+    await running.says('stdout', /^evenkeel demo: starting amber, birch, cobalt and a balancer/)
     await running.says('stdout', /open http:\/\/127\.0\.0\.1:28610 in a browser/)
     await running.says(
       'stdout',

@@ -82,8 +82,14 @@ test('each fault has its verdict', () => {
     ['state directory', { stateProblem: 'EACCES' }, 'warn', /EACCES/],
     ['config', { config: { ...good, problems: ['a.json:1:1: bad', 'x'], needs: null } }, 'fail', /bad \(and 1 more\)/],
     ['config', { config: { ...good, warnings: ['a.json: odd'] } }, 'warn', /odd$/],
-    ['admin API', { config: { ...good, needs: { ...needs, hasAdmin: false } } }, 'warn', /switches it off/],
+    ['admin API', { config: { ...good, needs: { ...needs, hasAdmin: false } } }, 'warn', /opens none/],
     ['balancer', { balancers: [{ url: 'u', pid: 1, state: 'refused', answers: false }] }, 'fail', /pid 1.*refused/],
+    [
+      'balancer',
+      { balancers: [{ url: null, pid: 7, state: 'unknown', answers: false }] },
+      'warn',
+      /pid 7 has no admin API/,
+    ],
     ['balancer', { balancers: [{ url: 'u', pid: null, state: 'draining', answers: true }] }, 'warn', /^u is not ready/],
   ]
   for (const [name, change, verdict, message] of cases) {

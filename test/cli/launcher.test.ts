@@ -14,12 +14,36 @@ describe('the launcher', () => {
     const folder = mkdtempSync(join(tmpdir(), 'evenkeel-old-'))
     const preload = join(folder, 'old.cjs')
     writeFileSync(preload, pretend)
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--require', preload, LAUNCHER, 'demo'], {
-      encoding: 'utf8',
-    })
+    const run = (event: string) =>
+      spawnSync(process.execPath, ['--require', preload, LAUNCHER, 'demo'], {
+        encoding: 'utf8',
+        env: { ...process.env, npm_lifecycle_event: event },
+      })
+    const { status, stdout, stderr } = run('')
+    const { stderr: saidToNpm } = run('start')
     rmSync(folder, { recursive: true })
     assert.deepEqual([status, stdout], [1, ''])
-    assert.match(stderr, /^evenkeel needs Node\.js 24 or newer, and this is [^\n]+\n$/)
+    const need = 'evenkeel needs Node\\.js 24 or newer, and this is [^\\n]+'
+    const isLinux = process.platform === 'linux'
+    assert.match(
+      stderr,
+      new RegExp(`^${need}${isLinux ? ': in this checkout write `npm run -s evenkeel -- …`' : ''}\n$`),
+    )
+    assert.match(saidToNpm, new RegExp(`^${need}${isLinux ? ': `npm ci` brings it' : ''}\n$`))
+  })
+
+  test('called by npm takes paths from where npm was called, also from elsewhere', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'evenkeel-called-'))
+    try {
+      const config =
+        "version: 1\nlisteners: [{ bind: ':1' }]\nroutes: [{ pool: a }]\npools: { a: { endpoints: [http://a] } }\n"
+      writeFileSync(join(folder, 'mine.yaml'), config)
+      const args = ['run', '-s', '--prefix', join(LAUNCHER, '../..'), 'evenkeel', '--', 'check', 'mine.yaml']
+      const { stdout, stderr } = spawnSync('npm', args, { cwd: folder, encoding: 'utf8' })
+      assert.match(stdout, /✓ mine\.yaml is good/, stderr)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   test('says so under every older Node that is on PATH', (context) => {

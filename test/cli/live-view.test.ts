@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import { DEMO_SERVERS } from '../../src/cli/demo/cast.ts'
-import { barOf, drawLiveView, drawPlainLine, type LiveViewState, sparkline } from '../../src/cli/demo/live-view.ts'
+import {
+  barOf,
+  drawLiveView,
+  drawPlainLine,
+  drawStarting,
+  type LiveViewState,
+  sparkline,
+} from '../../src/cli/demo/live-view.ts'
 import { Fitness } from '../../src/memory/endpoint-table.ts'
 
 const idle = { fitness: 0, perSecond: 0, share: 0, p50: null, p95: null, inFlight: 0 }
@@ -43,6 +50,29 @@ describe('the live view', () => {
         }
       }
     }
+  })
+
+  test('in a low terminal keeps what is needed: how to leave, and each server', () => {
+    const shown = (rows: number) => drawLiveView(state(), { columns: 100, rows, hasColours: false })
+    assert.match(shown(15).at(-1)!, /1 2 3 kill a server.* q quit/)
+    assert.match(shown(15).join('\n'), /curl -i/)
+    for (const rows of [6, 8, 10]) {
+      const text = shown(rows).join('\n')
+      for (const part of ['q quit', 'amber', 'birch', 'cobalt'])
+        assert.ok(text.includes(part), `${part} in ${rows}:\n${text}`)
+    }
+    assert.deepEqual(shown(2), [shown(15).at(-1)])
+    assert.equal(shown(60).filter((line) => line.includes('birch was killed')).length, 1)
+  })
+
+  test('while it starts shows what is there already', () => {
+    const parts = [
+      { name: 'the server amber', isUp: true },
+      { name: 'the balancer', isUp: false },
+    ]
+    const lines = drawStarting(parts, { columns: 60, rows: 20, hasColours: false })
+    assert.deepEqual(lines.slice(1), ['  evenkeel demo  is starting', '', '  ● the server amber', '  ◌ the balancer'])
+    assert.equal(drawStarting(parts, { columns: 10, rows: 3, hasColours: true }).length, 2)
   })
 
   test('shows the numbers, each server with its share, and what can be done', () => {

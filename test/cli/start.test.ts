@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, get, type Server } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { EvenkeelProcess, startedUrl } from './evenkeel-process.ts'
+import { EvenkeelProcess, evenkeel, startedUrl } from './evenkeel-process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'evenkeel-start-'))
 const origins: Server[] = []
@@ -90,9 +90,12 @@ describe('evenkeel start', () => {
   }, async () => {
     const file = write('root.json', configText([one]))
     await using running = new EvenkeelProcess(['start', '--config', file])
-    await running.says('stderr', /CAP_NET_BIND_SERVICE/)
+    await running.says('stderr', /it runs as root, which no port here needs: run it as a user of its own\n/)
     await sleep(300)
-    assert.equal(running.stderr.split('CAP_NET_BIND_SERVICE').length - 1, 1)
+    assert.equal(running.stderr.split('as root').length - 1, 1)
+    const low = write('low.json', configText([one], { listeners: [{ bind: '127.0.0.1:997' }] }))
+    await using privileged = new EvenkeelProcess(['start', '--config', low])
+    await privileged.says('stderr', /which port 997 alone does not need: .* with CAP_NET_BIND_SERVICE\n/)
   })
 
   test('lets what runs finish after the first signal, and cuts it off at the second', async () => {
@@ -180,7 +183,60 @@ describe('evenkeel start', () => {
     taken.close()
     assert.match(running.stderr, new RegExp(`error: .*127\\.0\\.0\\.1:${port}`))
     assert.match(running.stderr, /another program listens there/)
+    assert.equal(running.stderr.split('in use').length - 1, 1, running.stderr)
     assert.doesNotMatch(running.stderr, /^\s+at /m)
+  })
+})
+
+describe('without an admin API', () => {
+  test('start says so and what to add, and status knows of it until it is added', async () => {
+    const state = mkdtempSync(join(folder, 'state-'))
+    const env = { EVENKEEL_STATE_DIR: state }
+    const file = write('quiet.json', configText([one]))
+    await using running = new EvenkeelProcess(['start', file], { env })
+    await running.says('stderr', /admin API off: .*add `admin: \{\}` to the config/)
+    const { pid } = running.child
+    const quiet = await evenkeel(['status'], { env })
+    assert.equal(quiet.code, 1)
+    assert.match(quiet.stderr, /an evenkeel runs here, without an admin API\n/)
+    assert.match(quiet.stderr, new RegExp(`pid ${pid}, config .*quiet\\.json: add .admin: \\{\\}. .*kill -HUP ${pid}`))
+    assert.doesNotMatch(quiet.stderr, /9090/)
+    const doctor = await evenkeel(['doctor'], { env })
+    assert.match(doctor.stdout, new RegExp(`! balancer +pid ${pid} has no admin API`))
+
+    write('quiet.json', configText([one], { admin: { bind: '127.0.0.1:0' } }))
+    await running.says('stderr', /reloaded \(the file changed\)/)
+    for (const until = Date.now() + 10_000; ; await sleep(100)) {
+      const { code, stdout } = await evenkeel(['status', '--json'], { env })
+      if (code === 0) {
+        assert.equal((JSON.parse(stdout) as { pid: number }).pid, pid)
+        break
+      }
+      assert.ok(Date.now() < until, 'status does not find it')
+    }
+    write('quiet.json', configText([one]))
+    await running.says('stderr', /removed admin|admin[\s\S]*reloaded/)
+    running.signal('SIGTERM')
+    assert.equal(await running.exited(), 0)
+    assert.deepEqual(readdirSync(join(state, 'instances')), [])
+  })
+})
+
+describe('a config file', () => {
+  test('may be given as FILE or with --config, to every command that takes one', async () => {
+    const file = write('either.json', configText([one]))
+    for (const args of [[file], ['--config', file], [file, '--config', file]]) {
+      await using running = new EvenkeelProcess(['start', ...args, '--json'])
+      assert.equal(await body(await startedUrl(running)), 'one')
+      const checked = await evenkeel(['check', ...args])
+      assert.equal(checked.code, 0)
+      const doctor = await evenkeel(['doctor', ...args])
+      assert.match(doctor.stdout, /config +.*either\.json is good/)
+    }
+    for (const command of ['start', 'check', 'doctor']) {
+      const { code, stderr } = await evenkeel([command, file, '--config', 'other.json'])
+      assert.deepEqual([code, /there are two configs/.test(stderr)], [2, true], stderr)
+    }
   })
 })
 

@@ -79,6 +79,50 @@ describe('a watched file', () => {
     watch.close()
   })
 
+  test('is seen when a directory above it is a link that is swapped, again and again', async () => {
+    // A mounted ConfigMap has its link beside the files; here, as in a release, the link is on the way to them.
+    const folder = join(root, 'released')
+    for (const version of ['v1', 'v2', 'v3']) {
+      mkdirSync(join(folder, 'versions', version, 'etc'), { recursive: true })
+      writeFileSync(join(folder, 'versions', version, 'etc', 'config.yaml'), version)
+    }
+    symlinkSync('versions/v1', join(folder, '..data'))
+    symlinkSync('..data', join(folder, 'current'))
+    let changes = 0
+    const watch = watchFiles([join(folder, 'current', 'etc', 'config.yaml')], () => changes++)
+    for (const version of ['v2', 'v3', 'v1']) {
+      const before = changes
+      symlinkSync(`versions/${version}`, join(folder, '..tmp'))
+      renameSync(join(folder, '..tmp'), join(folder, '..data'))
+      for (let waited = 0; waited < 3000 && changes === before; waited += 20) await sleep(20)
+      assert.equal(changes, before + 1, version)
+    }
+    writeFileSync(join(folder, 'versions', 'v1', 'etc', 'config.yaml'), 'written where the links lead now')
+    for (let waited = 0; waited < 3000 && changes === 3; waited += 20) await sleep(20)
+    assert.equal(changes, 4)
+    watch.close()
+  })
+
+  test('is seen when its directory is exchanged, or goes and comes back', async () => {
+    const { folder, watch, change } = setUp()
+    renameSync(folder, `${folder}.old`)
+    assert.equal(await change(), 1)
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'config.yaml'), 'in a new directory')
+    assert.equal(await change(), 1)
+    writeFileSync(join(folder, 'config.yaml'), 'again')
+    assert.equal(await change(), 1)
+    watch.close()
+  })
+
+  test('that was watched before is not looked at anew when others join it: a save in between is told', async () => {
+    const { folder, file, watch, change } = setUp()
+    writeFileSync(file, 'saved while the list of files was made')
+    watch.update([file, join(folder, 'pools.ts')])
+    await change()
+    watch.close()
+  })
+
   test('is not confused with others beside it', async () => {
     const { folder, watch, change } = setUp()
     writeFileSync(join(folder, 'access.log'), 'x')

@@ -119,7 +119,6 @@ pools:
 
   test('of its syntax is a problem with a place too', async () => {
     assert.deepEqual(await places('s1.yaml', 'version: 1\nversion: 1\n'), ['2:1 '])
-    assert.match((await places('s2.yaml', 'a: [1\nb: 2\n'))[0] ?? '', /^2:1 /)
     assert.match((await problems('s3.yaml', 'a:\n\t- 1\n'))[0]?.hint ?? '', /spaces/)
     assert.match(
       (
@@ -133,6 +132,30 @@ pools:
       )[0]?.message ?? '',
       /alias/i,
     )
+  })
+})
+
+describe('one slip in YAML', () => {
+  const rest = 'routes: [{ pool: web }]\npools:\n  web: { endpoints: [http://a] }\n'
+
+  test('of a bracket or a quote is one problem, at what was left open', async () => {
+    for (const [text, place, message] of [
+      [`listeners: [{ bind: ":1" }\n${rest}`, '1:12', "this '[' is not closed"],
+      [`listeners: [{ bind: ":1" ]\n${rest}`, '1:13', "this '{' is not closed"],
+      [`listeners:\n  - { bind: ":1"\n${rest}`, '2:5', "this '{' is not closed"],
+      ['routes: [\n  { pool: web },\n  { pool: api\npools: {}\n', '3:3', "this '{' is not closed"],
+      ['pools:\n  web: { endpoints: [http://a, http://b }\nadmin: {}\n', '2:21', "this '[' is not closed"],
+      [`listeners: { bind: ":1" }]\n${rest}`, '1:26', "unexpected ']'"],
+      [`a: "b\n${rest}`, '1:4', 'this quote is not closed'],
+      ['a: [1\nb: 2\n', '1:4', "this '[' is not closed"],
+    ] as const) {
+      const found = await problems('slip.yaml', text)
+      assert.deepEqual(
+        found.map(({ line, column, message }) => [`${line}:${column}`, message]),
+        [[place, message]],
+        text,
+      )
+    }
   })
 })
 
@@ -188,6 +211,24 @@ describe('a config module', () => {
     assert.deepEqual([first, again, second], [1, 1, 7])
     assert.equal(firstHash, againHash)
     assert.notEqual(firstHash, secondHash)
+  })
+
+  test('has the place of what is written in it, and says no place where it cannot know', async () => {
+    const text = `import { defineConfig } from 'evenkeel'
+const more = ['nowhere']
+export default defineConfig({
+  version: 1,
+  listners: [{ bind: ':1' }],
+  routes: [{ pool: 'wbe' }],
+  pools: { web: { endpoints: ['http://a', { url: 'http://b', weight: -1 }, ...more] } },
+})
+`
+    assert.deepEqual(await places('places.ts', text), [
+      '7:70 pools.web.endpoints[1].weight',
+      'undefined:undefined pools.web.endpoints[2]',
+      '5:3 listners',
+      '6:20 routes[0].pool',
+    ])
   })
 
   test('that does not parse has the place of the slip', async () => {

@@ -251,6 +251,44 @@ describe('a broken config', () => {
     assert.match(at({ ...smallest, version: '1' }, 'version').message, /must be 1/)
   })
 
+  test('with a key spelled wrong has one problem for it, not a second for the right one', () => {
+    const paths = (config: unknown) => problemsOf(config).map(({ path, hint }) => `${path}: ${hint}`)
+    assert.deepEqual(
+      paths({
+        verson: 1,
+        listners: [{ bind: ':1' }],
+        rotues: [{ pool: 'web' }],
+        pools: { web: { endpionts: ['http://a'] } },
+      }),
+      [
+        "pools.web.endpionts: did you mean 'endpoints'?",
+        "verson: did you mean 'version'?",
+        "listners: did you mean 'listeners'?",
+        "rotues: did you mean 'routes'?",
+      ],
+    )
+    // Both are there: the wrong one is no excuse for the right one.
+    const both = problemsOf({ ...smallest, listners: [], listeners: [] }).map(({ path }) => path)
+    assert.deepEqual(both, ['listeners', 'listners'])
+  })
+
+  test('naming a picker as others do is told what it is called here', () => {
+    const hint = (balance: string) =>
+      at({ ...smallest, pools: { web: { endpoints: [], balance } } }, 'pools.web.balance').hint
+    for (const name of ['least-conn', 'least_conn', 'leastconn', 'LEAST_REQUEST', 'least_connections']) {
+      assert.equal(hint(name), "did you mean 'least-requests'?", name)
+    }
+    for (const name of ['roundrobin', 'round_robin', 'ROUND_ROBIN', 'static-rr', 'wrr', 'weighted_round_robin']) {
+      assert.equal(hint(name), "did you mean 'round-robin'?", name)
+    }
+    for (const name of ['power-of-two-choices', 'random_choose', 'P2C'])
+      assert.equal(hint(name), "did you mean 'p2c'?", name)
+    assert.equal(hint('RANDOM'), "did you mean 'random'?")
+    for (const name of ['ring_hash', 'ip_hash', 'source', 'MAGLEV', 'uri'])
+      assert.match(hint(name) ?? '', /^no picker hashes yet; one of round-robin/)
+    assert.match(hint('constructor') ?? '', /^one of round-robin/)
+  })
+
   test('that is no object is told what one is', () => {
     for (const value of [undefined, null, 1, 'x', [], () => 1])
       assert.match(problemsOf(value)[0]!.message, /a config is an object/)

@@ -36,21 +36,62 @@ const LEAST_BAR = 10
 
 /** What is on the screen: at most `rows` lines of at most `columns` characters. */
 export function drawLiveView(state: LiveViewState, screen: Screen): string[] {
-  const paint: Paint = (format, text) => (screen.hasColours ? styleText(format, text, { validateStream: false }) : text)
+  const paint = painter(screen)
   const width = Math.max(40, Math.min(WIDEST, screen.columns))
-  const head = [
-    '',
-    ...drawTitle(state, width, paint),
-    '',
-    ...drawTraffic(state, width, paint),
-    '',
-    ...drawServers(state, width, paint),
-    '',
+  const [rate = '', facts = ''] = drawTraffic(state, width, paint)
+  const [titles = '', ...servers] = drawServers(state, width, paint)
+  const blank = { line: '', worth: Worth.SPACE }
+  const keys = state.hasKeys ? [blank, { line: drawKeys(state, paint), worth: Worth.KEYS }] : []
+  const rows = [
+    { line: '', worth: Worth.MARGIN },
+    { line: drawTitle(state, width, paint), worth: Worth.SERVER },
+    blank,
+    { line: rate, worth: Worth.RATE },
+    { line: facts, worth: Worth.FACTS },
+    blank,
+    { line: titles, worth: Worth.TITLES },
+    ...servers.map((line) => ({ line, worth: Worth.SERVER })),
+    blank,
+    ...drawTips(state, width, paint).map((line) => ({ line, worth: Worth.TIP })),
+    ...keys,
+    { line: '', worth: Worth.MARGIN },
   ]
-  const help = [...drawHelp(state, width, paint), '']
-  const left = screen.rows - head.length - help.length - 1
-  const events = left <= 0 ? [] : drawEvents(state, Math.min(8, left), paint)
-  return [...head, ...help, ...events].slice(0, Math.max(1, screen.rows - 1)).map((line) => cut(line, screen.columns))
+  const most = Math.max(1, screen.rows - 1)
+  const events = drawEvents(state, Math.max(0, Math.min(8, most - rows.length)), paint)
+  return [...mostWorth(rows, most), ...events].map((line) => cut(line, screen.columns))
+}
+
+/** What is on the screen until there is something to measure. */
+export function drawStarting(
+  parts: readonly { readonly name: string; readonly isUp: boolean }[],
+  screen: Screen,
+): string[] {
+  const paint = painter(screen)
+  const lines = [
+    `  ${paint('bold', 'evenkeel demo')}  ${paint('dim', 'is starting')}`,
+    '',
+    ...parts.map(({ name, isUp }) => `  ${isUp ? paint('green', '●') : paint('yellow', '◌')} ${name}`),
+  ]
+  return ['', ...lines].slice(0, Math.max(1, screen.rows - 1)).map((line) => cut(line, screen.columns))
+}
+
+/** How much a line is worth where there is no room for all: how to get out and who answers come before what is pretty. */
+const Worth = { MARGIN: 0, SPACE: 1, TIP: 2, RATE: 3, TITLES: 4, FACTS: 5, SERVER: 6, KEYS: 7 } as const
+
+/** At most so many of the lines, in their order: those worth least are left out, of equals the last. */
+function mostWorth(rows: readonly { readonly line: string; readonly worth: number }[], most: number): string[] {
+  const kept = new Set(
+    rows
+      .map((row, index) => ({ index, ...row }))
+      .sort((a, b) => b.worth - a.worth)
+      .slice(0, most)
+      .map(({ index }) => index),
+  )
+  return rows.flatMap(({ line }, index) => (kept.has(index) ? [line] : []))
+}
+
+function painter({ hasColours }: Screen): Paint {
+  return (format, text) => (hasColours ? styleText(format, text, { validateStream: false }) : text)
 }
 
 /** One line for an output that is not a terminal. */
@@ -63,10 +104,10 @@ export function drawPlainLine({ reading, servers }: LiveViewState): string {
   return `${perSecond.toFixed(1)} requests/s, p50 ${time(p50)}, p95 ${time(p95)}, answered ${answered}, failed ${failed}; ${shares.join(', ')}`
 }
 
-function drawTitle(state: LiveViewState, width: number, paint: Paint): string[] {
+function drawTitle(state: LiveViewState, width: number, paint: Paint): string {
   const left = `  ${paint('bold', 'evenkeel demo')}  ${paint(['cyan', 'underline'], state.url)}`
   const right = paint('dim', `${state.picker} · up ${clock(state.upMs)}`)
-  return [spread(left, right, width)]
+  return spread(left, right, width)
 }
 
 function drawTraffic({ reading, isTrafficOn }: LiveViewState, width: number, paint: Paint): string[] {
@@ -129,31 +170,26 @@ function condition(state: ServerState, fitness: number): { text: string; format:
   return { text: '◌ coming back', format: 'yellow' }
 }
 
-function drawHelp(
-  { url, statusCommand, hasKeys, isTrafficOn, servers }: LiveViewState,
-  width: number,
-  paint: Paint,
-): string[] {
-  const key = (text: string) => paint('bold', text)
+function drawTips({ url, statusCommand }: LiveViewState, width: number, paint: Paint): string[] {
   const lines: [string, string][] = [
     [`open ${url} in a browser`, 'to see who answers'],
     [`curl -i ${url}`, 'or ask yourself'],
   ]
   if (statusCommand !== null) lines.push([statusCommand, 'what the balancer says of itself'])
   const column = Math.max(...lines.map(([what]) => what.length)) + 3
-  const tips = lines.map(([what, why]) =>
+  return lines.map(([what, why]) =>
     width < column + why.length + 4 ? `  ${what}` : `  ${what.padEnd(column)}${paint('dim', why)}`,
   )
-  if (!hasKeys) return tips
+}
+
+function drawKeys({ isTrafficOn, servers }: LiveViewState, paint: Paint): string {
+  const key = (text: string) => paint('bold', text)
   const numbers = servers.map((_, index) => String(index + 1)).join(' ')
-  return [
-    ...tips,
-    '',
-    `  ${key(numbers)} ${paint('dim', 'kill a server, or start it again')}   ${key('q')} ${paint('dim', 'quit')}   ${key('t')} ${paint('dim', `traffic ${isTrafficOn ? 'off' : 'on'}`)}`,
-  ]
+  return `  ${key(numbers)} ${paint('dim', 'kill a server, or start it again')}   ${key('q')} ${paint('dim', 'quit')}   ${key('t')} ${paint('dim', `traffic ${isTrafficOn ? 'off' : 'on'}`)}`
 }
 
 function drawEvents({ events }: LiveViewState, most: number, paint: Paint): string[] {
+  if (most === 0) return []
   return events
     .slice(-most)
     .map(({ atMs, text }) => `  ${paint('dim', new Date(atMs).toTimeString().slice(0, 8))}  ${text}`)

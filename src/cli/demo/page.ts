@@ -39,11 +39,12 @@ export function demoPage(name: string): string {
   <p id="detail">Asking again four times a second…</p>
   <div id="strip" role="img" aria-label="The last 100 answers, by server"></div>
   <ul id="shares"></ul>
-  <footer>The last 100 answers, newest on the right. Press <code>1</code>, <code>2</code> or <code>3</code> in the terminal to kill a server: its colour leaves, no answer fails, and it comes back when you press again.</footer>
+  <footer>The last 100 answers, newest on the right. Press <code>1</code>, <code>2</code> or <code>3</code> in the terminal to kill a server: its colour leaves, and it comes back when you press again. <span id="count"></span></footer>
 </main>
 <script>
 const colours = ${JSON.stringify(colours)}
 const last = []
+let asked = 0, failed = 0
 const $ = (id) => document.getElementById(id)
 function show() {
   const empty = Array.from({ length: 100 - last.length })
@@ -90,6 +91,9 @@ async function ask() {
     $('lead').textContent = 'No answer'
     $('detail').textContent = answer.what
   }
+  asked++
+  if (answer.server === null) failed++
+  $('count').textContent = 'Since this page was opened it asked ' + asked + (asked === 1 ? ' time; ' : ' times; ') + (failed === 0 ? 'every request was answered.' : failed + ' failed.')
   last.push(answer)
   if (last.length > 100) last.shift()
   show()
