@@ -1,3 +1,5 @@
+import { GCProfiler } from 'node:v8'
+
 /** Nothing on the heap is smaller: what stays below half of it per call does not allocate in every call. */
 export const SMALLEST_OBJECT_BYTES = 16
 
@@ -9,11 +11,13 @@ export function bytesPerCall(run: (calls: number) => void): number {
   const calls = 50_000
   let least = Number.POSITIVE_INFINITY
   for (let round = 0; round < 40 && least > 0.1; round++) {
+    const profiler = new GCProfiler()
+    profiler.start()
     const before = process.memoryUsage().heapUsed
     run(calls)
     const grown = process.memoryUsage().heapUsed - before
-    // Less than before: the collector ran, and the round says nothing.
-    if (grown >= 0) least = Math.min(least, grown / calls)
+    // Where the collector ran the round says nothing.
+    if ((profiler.stop()?.statistics.length ?? 0) === 0) least = Math.min(least, grown / calls)
   }
   return least
 }
