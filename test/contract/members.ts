@@ -6,6 +6,7 @@ export function membersOf(weights: readonly number[], slots?: readonly number[])
     count: weights.length,
     slots: Int32Array.from(slots ?? weights.map((_, position) => position)),
     weights: Float64Array.from(weights),
+    ids: weights.map((_, position) => `e${slots?.[position] ?? position}`),
   }
 }
 

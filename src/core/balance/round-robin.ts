@@ -1,4 +1,5 @@
-import type { Accept, Members, Picker, PickerDeps, PickerEntry } from './picker.ts'
+import { explain } from './explanation.ts'
+import type { Accept, Explanation, Members, Picker, PickerDeps, PickerEntry } from './picker.ts'
 import { buildSchedule } from './schedule.ts'
 
 /**
@@ -14,6 +15,8 @@ class RoundRobinPicker implements Picker {
   #rotation = new Int32Array(0)
   /** One cycle: the rotation itself where weights are equal. */
   #schedule = new Int32Array(0)
+  /** By position; only for explanations. */
+  #weights = new Float64Array(0)
 
   constructor(deps: PickerDeps) {
     this.#cursor = deps.cursor
@@ -21,6 +24,7 @@ class RoundRobinPicker implements Picker {
 
   update(members: Members): void {
     this.#rotation = rotationBySlot(members)
+    this.#weights = members.weights.slice(0, members.count)
     const weights = Float64Array.from(this.#rotation, (position) => members.weights[position]!)
     this.#schedule = weights.every((weight) => weight === weights[0])
       ? this.#rotation
@@ -33,6 +37,28 @@ class RoundRobinPicker implements Picker {
     if (length === 0) return -1
     const position = schedule[(Atomics.add(this.#cursor, 0, 1) >>> 0) % length]!
     return accept(position) ? position : this.#pickNext(accept)
+  }
+
+  explain(key: number, accept: Accept): Explanation {
+    const schedule = this.#schedule
+    const turn = Atomics.load(this.#cursor, 0) >>> 0
+    const position = this.pick(key, accept)
+    const passed = ((Atomics.load(this.#cursor, 0) >>> 0) - turn - 1) >>> 0
+    const turns = new Map<number, number>()
+    for (const member of schedule) turns.set(member, (turns.get(member) ?? 0) + 1)
+    return explain({
+      position,
+      reason:
+        position < 0
+          ? 'no endpoint with weight is accepted'
+          : `turn ${turn % schedule.length} of ${schedule.length} of the rotation that all workers share; ${passed} turns of refused endpoints (or of other workers) went by`,
+      looked: Array.from(this.#rotation),
+      size: this.#rotation.length,
+      accept,
+      weightOf: (candidate) => this.#weights[candidate]!,
+      costOf: null,
+      partsOf: (candidate) => ({ turnsPerCycle: turns.get(candidate) ?? 0 }),
+    })
   }
 
   /** At most one lap, then a scan: other workers may have consumed just the turns that we could have used. */

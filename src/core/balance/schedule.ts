@@ -118,43 +118,58 @@ class ReleaseLists {
 
 /** A binary heap of members by deadline, then by index, which keeps the schedule the same everywhere. */
 class DeadlineHeap {
-  readonly #keys: Float64Array
-  readonly #members: number
+  readonly #deadlines: Int32Array
+  readonly #indices: Int32Array
   #size = 0
 
   constructor(members: number) {
-    this.#keys = new Float64Array(members)
-    this.#members = members
+    this.#deadlines = new Int32Array(members)
+    this.#indices = new Int32Array(members)
   }
 
   push(deadline: number, index: number): void {
-    const keys = this.#keys
-    const key = deadline * this.#members + index
+    const deadlines = this.#deadlines
+    const indices = this.#indices
     let at = this.#size++
     while (at > 0) {
       const parent = (at - 1) >> 1
-      if (keys[parent]! <= key) break
-      keys[at] = keys[parent]!
+      const above = deadlines[parent]!
+      if (above < deadline || (above === deadline && indices[parent]! < index)) break
+      deadlines[at] = above
+      indices[at] = indices[parent]!
       at = parent
     }
-    keys[at] = key
+    deadlines[at] = deadline
+    indices[at] = index
   }
 
   pop(): number {
-    const keys = this.#keys
-    const top = keys[0]!
-    const key = keys[--this.#size]!
+    const deadlines = this.#deadlines
+    const indices = this.#indices
+    const top = indices[0]!
+    const size = --this.#size
+    const deadline = deadlines[size]!
+    const index = indices[size]!
     let at = 0
     for (;;) {
       let child = 2 * at + 1
-      if (child >= this.#size) break
-      if (child + 1 < this.#size && keys[child + 1]! < keys[child]!) child++
-      if (keys[child]! >= key) break
-      keys[at] = keys[child]!
+      if (child >= size) break
+      let below = deadlines[child]!
+      if (child + 1 < size) {
+        const other = deadlines[child + 1]!
+        if (other < below || (other === below && indices[child + 1]! < indices[child]!)) {
+          child++
+          below = other
+        }
+      }
+      if (below > deadline || (below === deadline && indices[child]! > index)) break
+      deadlines[at] = below
+      indices[at] = indices[child]!
       at = child
     }
-    keys[at] = key
-    return top % this.#members
+    deadlines[at] = deadline
+    indices[at] = index
+    return top
   }
 }
 

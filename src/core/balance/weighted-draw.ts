@@ -19,6 +19,9 @@ export class WeightedDraw {
   weights = new Float64Array(0)
   /** By column: threshold, alias; side by side, as both are needed. */
   #columns = new Uint32Array(0)
+  /** Room to build the table in. */
+  #stacks = new Int32Array(0)
+  #shares = new Float64Array(0)
   readonly #generator: Xoshiro128
 
   constructor(generator: Xoshiro128) {
@@ -44,8 +47,14 @@ export class WeightedDraw {
     this.positions = positions.subarray(0, size)
     this.slots = slots.subarray(0, size)
     this.weights = weights.subarray(0, size)
-    this.isUniform = this.weights.every((weight) => weight === weights[0])
-    if (!this.isUniform) this.#buildAliases()
+    this.#columns = new Uint32Array(0)
+    this.#weigh()
+  }
+
+  /** Other weights for the same members, by index: all above 0 and finite. O(n); allocates nothing after the first time. */
+  reweigh(weights: Float64Array): void {
+    for (let index = 0; index < this.size; index++) this.weights[index] = weights[index]!
+    this.#weigh()
   }
 
   /** The index of a member drawn by weight. Only while `size` > 0. */
@@ -89,18 +98,31 @@ export class WeightedDraw {
     return chosen
   }
 
+  #weigh(): void {
+    const { size, weights } = this
+    this.isUniform = true
+    for (let index = 1; index < size && this.isUniform; index++) this.isUniform = weights[index] === weights[0]
+    if (!this.isUniform) this.#buildAliases()
+  }
+
   #buildAliases(): void {
     const { size, weights } = this
+    if (this.#columns.length === 0) {
+      this.#columns = new Uint32Array(2 * size)
+      this.#stacks = new Int32Array(size)
+      this.#shares = new Float64Array(size)
+    }
+    const columns = this.#columns
     // A column that is full stands for itself either way.
-    const columns = new Uint32Array(2 * size).map((_, cell) => cell >>> 1)
+    for (let cell = 0; cell < 2 * size; cell++) columns[cell] = cell >>> 1
     // Scaled by the largest first, so that the sum of huge weights cannot overflow.
     let largest = 0
     for (const weight of weights) largest = Math.max(largest, weight)
     let sum = 0
     for (const weight of weights) sum += weight / largest
     // One array, two stacks: columns below the mean from the left, the others from the right.
-    const stacks = new Int32Array(size)
-    const shares = new Float64Array(size)
+    const stacks = this.#stacks
+    const shares = this.#shares
     let small = 0
     let large = size
     for (let index = 0; index < size; index++) {
@@ -121,7 +143,6 @@ export class WeightedDraw {
       }
     }
     // What is left in either stack is full but for rounding.
-    this.#columns = columns
   }
 }
 

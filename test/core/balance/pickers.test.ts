@@ -1,24 +1,37 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Accept, Members, Picker } from '../../../src/core/balance/picker.ts'
+import { createLocalDeps } from '../../../src/core/balance/local-deps.ts'
+import { METRICS } from '../../../src/core/balance/metrics/registry.ts'
+import { type Accept, type Members, Outcome, type Picker } from '../../../src/core/balance/picker.ts'
 import { PICKERS } from '../../../src/core/balance/registry.ts'
 import { Xoshiro128 } from '../../../src/core/random.ts'
 import { acceptAll, membersOf } from '../../contract/members.ts'
-import { chanceOfFairness, describePicker, prepare } from '../../contract/pickers.ts'
+import { chanceOfFairness, describePicker, LARGEST_BIAS, largestBias, prepare } from '../../contract/pickers.ts'
+import { type Bench, Traffic } from '../../contract/traffic.ts'
 
 for (const [name, entry] of Object.entries(PICKERS)) {
   test(`${name} is registered under its own name`, () => assert.equal(entry.name, name))
-  describePicker(name, entry)
+  // Who owns a key is not drawn: what the hash pickers spread is in hash-pickers.test.ts.
+  const isEven = name !== 'first-available' && !('usesKey' in entry)
+  // Another name of a picker that is looked at in full.
+  const isAlias = name === 'weighted-random' || name === 'weighted-least-requests'
+  describePicker(name, entry, {}, isAlias ? 50_000 : 1_000_000, isEven)
 }
+describePicker('adaptive with a known capacity', PICKERS.adaptive, { capacity: 50 }, 200_000)
 describePicker('least-requests, exact', PICKERS['least-requests'], { exact: true }, 50_000)
+describePicker('least-requests, index', PICKERS['least-requests'], { index: true })
+describePicker('expected-delay, exact', PICKERS['expected-delay'], { exact: true }, 20_000)
+describePicker('p2c, response-time', PICKERS.p2c, { metric: 'response-time' }, 250_000)
+describePicker('p2c, expected-delay', PICKERS.p2c, { metric: 'expected-delay' }, 250_000)
 
 /** Two draws with one of the classic mistakes: the contract has to see them. */
 class BiasedTwoDraws implements Picker {
-  readonly #generator = new Xoshiro128(1)
+  readonly #generator: Xoshiro128
   readonly #mistake: 'short second draw' | 'neighbour for a vetoed one'
   #count = 0
 
-  constructor(mistake: 'short second draw' | 'neighbour for a vetoed one') {
+  constructor(mistake: 'short second draw' | 'neighbour for a vetoed one', seed = 1) {
+    this.#generator = new Xoshiro128(seed)
     this.#mistake = mistake
   }
 
@@ -56,6 +69,118 @@ describe('the check for bias', () => {
         assert.ok(chanceOfFairness(picker, size, vetoed) < 1e-4, `${size} endpoints, vetoed: ${vetoed}`)
       }
     }
+  })
+
+  test('sees both also while requests begin and end', () => {
+    for (const size of [3, 10, 1000]) {
+      const vetoed = size - 1
+      const create = (seed: number): Bench => {
+        const picker = new BiasedTwoDraws('neighbour for a vetoed one', seed)
+        picker.update(membersOf(Array.from({ length: size }, () => 1)))
+        return { picker, loads: new Int32Array(size), clock: { ms: 1 } }
+      }
+      const bias = largestBias(create, size, vetoed, { runs: 40, picks: size === 1000 ? 8000 : 1000 })
+      assert.ok(bias > LARGEST_BIAS, `${size} endpoints: ${bias} standard errors`)
+    }
+  })
+})
+
+describe('pickers that learn', () => {
+  /**
+   * Endpoint 0 takes `slowMs` on average, the others 10 ms, for `ms`; each has one request in flight on average. (With less to do
+   * the last ones in order get nothing, rightly.) Returns endpoint 0's share of the picks.
+   */
+  const shareOfSlow = (bench: Bench, size: number, slowMs: number, ms: number): number => {
+    const { picker, loads, clock } = bench
+    const chance = new Xoshiro128(ms)
+    /** By the millisecond in which they end. */
+    const ending = new Map<number, { begin: number; slot: number }[]>()
+    let picks = 0
+    let slow = 0
+    const finish = (outcome: number): void => {
+      for (const { begin, slot } of ending.get(clock.ms) ?? []) {
+        loads[slot]!--
+        picker.ended?.(slot, clock.ms - begin, outcome)
+      }
+      ending.delete(clock.ms)
+    }
+    for (const until = clock.ms + ms; clock.ms < until; ) {
+      clock.ms++
+      finish(Outcome.OK)
+      for (let i = 0; i < size / 10; i++) {
+        const slot = picker.pick(picks++, acceptAll)
+        loads[slot]!++
+        picker.began?.(slot)
+        for (let probe = picker.wantsProbe?.() ?? -1; probe >= 0; probe = picker.wantsProbe!()) {
+          picker.probed!(probe, loads[probe]!, probe === 0 ? slowMs : 10)
+        }
+        const end = clock.ms + Math.ceil(-Math.log(1 - chance.unit()) * (slot === 0 ? slowMs : 10))
+        const group = ending.get(end)
+        if (group === undefined) ending.set(end, [{ begin: clock.ms, slot }])
+        else group.push({ begin: clock.ms, slot })
+        if (slot === 0) slow++
+      }
+    }
+    // Nothing is left behind for the next part.
+    while (ending.size > 0) {
+      clock.ms++
+      finish(Outcome.CANCELLED)
+    }
+    return slow / picks
+  }
+
+  for (const name of ['least-response-time', 'peak-ewma', 'expected-delay', 'prequal'] as const) {
+    for (const size of [10, 200]) {
+      test(`${name} leaves a slow one of ${size} nearly alone, knows it after a change of membership, and comes back when it is well`, () => {
+        const bench = prepare(PICKERS[name], new Array<number>(size).fill(1))
+        shareOfSlow(bench, size, 300, 3000)
+        const slow = shareOfSlow(bench, size, 300, 4000)
+        assert.ok(slow < 0.3 / size, `slow: ${slow}`)
+        bench.picker.update(membersOf(new Array<number>(size + 5).fill(1)))
+        const after = shareOfSlow(bench, size, 300, 500)
+        assert.ok(after < 0.4 / size, `after a change: ${after}`)
+        // Some seconds (a peak takes longer to decay), then what it gets of the next two.
+        shareOfSlow(bench, size, 10, name === 'peak-ewma' ? 30_000 : 10_000)
+        const recovered = shareOfSlow(bench, size, 10, 2000)
+        assert.ok(recovered > 0.5 / size, `recovered: ${recovered}`)
+      })
+    }
+  }
+
+  test('expected-delay by its index takes what it would take comparing all', () => {
+    const size = 600
+    const weights = Array.from({ length: size }, (_, position) => 1 + (position % 3))
+    const bench = prepare(PICKERS['expected-delay'], weights)
+    const { picker, loads, clock } = bench
+    // Another one of the metric, told the same, that works out every cost at every pick.
+    const metric = METRICS['expected-delay'].create({ ...createLocalDeps(size, { now: () => clock.ms }), loads }, {})
+    metric.update(membersOf(weights))
+    const slots = Int32Array.from(weights, (_, slot) => slot)
+    const costs = new Float64Array(size)
+    const told: Picker = {
+      update: () => undefined,
+      pick: (key, accept) => picker.pick(key, accept),
+      began: (slot) => {
+        picker.began!(slot)
+        metric.began(slot, clock.ms)
+      },
+      ended: (slot, latencyMs, outcome) => {
+        picker.ended!(slot, latencyMs, outcome)
+        metric.ended(slot, clock.ms, latencyMs, outcome)
+      },
+    }
+    const traffic = new Traffic({ picker: told, loads, clock }, { depth: 900, isRandom: true, failureRatio: 0.01 })
+    let off = 0
+    for (let i = 0; i < 6000; i++) {
+      traffic.step(acceptAll, (key) => {
+        metric.fill(slots, size, costs, clock.ms)
+        for (const [slot, weight] of weights.entries()) costs[slot] = costs[slot]! / weight
+        const position = picker.pick(key, acceptAll)
+        if (i > 3000 && costs[position]! > 1.05 * Math.min(...costs)) off++
+        return position
+      })
+    }
+    assert.ok(off < 300, `${off} of 3000 picks were more than 5 % dearer than the least`)
   })
 })
 

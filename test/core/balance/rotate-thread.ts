@@ -1,5 +1,6 @@
 /** A thread that picks by a shared cursor and counts what it got. */
 import { workerData } from 'node:worker_threads'
+import { createLocalDeps } from '../../../src/core/balance/local-deps.ts'
 import { PICKERS } from '../../../src/core/balance/registry.ts'
 import { acceptAll, membersOf } from '../../contract/members.ts'
 
@@ -11,6 +12,6 @@ export interface RotateTask {
 }
 
 const { weights, picks, cursor, counts } = workerData as RotateTask
-const picker = PICKERS['round-robin'].create({ loads: new Int32Array(64), cursor, random: () => 0 }, {})
+const picker = PICKERS['round-robin'].create({ ...createLocalDeps(64), cursor, random: () => 0 }, {})
 picker.update(membersOf(weights))
 for (let i = 0; i < picks; i++) Atomics.add(counts, picker.pick(0, acceptAll), 1)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { createLocalDeps } from '../../../src/core/balance/local-deps.ts'
 import type { Picker } from '../../../src/core/balance/picker.ts'
 import { PICKERS } from '../../../src/core/balance/registry.ts'
 import { acceptAll, membersOf } from '../../contract/members.ts'
@@ -10,7 +11,7 @@ function over(
   weights: number[],
   { cursor = new Int32Array(1), slots }: { cursor?: Int32Array; slots?: number[] } = {},
 ): Picker {
-  const picker = PICKERS['round-robin'].create({ loads: new Int32Array(64), cursor, random: () => 0 }, {})
+  const picker = PICKERS['round-robin'].create({ ...createLocalDeps(64), cursor, random: () => 0 }, {})
   picker.update(membersOf(weights, slots))
   return picker
 }
