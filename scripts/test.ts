@@ -6,9 +6,10 @@
  * files, every skip with its reason (with CI=true a skip is a failure: a missing engine must not look like a pass), and
  * node's own closing lines. Options: `--verbose` (output of all files), `--list`, `--coverage`.
  */
-import { spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism, constants } from 'node:os'
 import { relative, resolve } from 'node:path'
 import { run } from 'node:test'
 import { inspect, parseArgs, styleText } from 'node:util'
@@ -19,6 +20,8 @@ const SERIAL = ['bench', 'cli', 'control', 'e2e', 'edge', 'engines', 'issues', '
 const FILE_TIMEOUT_MS = 300_000
 const SLOWEST_SHOWN = 10
 const OUTPUT_LINES_SHOWN = 200
+/** What was started has this long to end after a signal. */
+const END_GRACE_MS = 1500
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -68,7 +71,12 @@ if (options.list === true) {
   for (const file of files) console.log(file)
   process.exit(0)
 }
-if (options.coverage === true) process.exit(coverage())
+
+const ended = new AbortController()
+let endedBy: NodeJS.Signals | null = null
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => endRun(signal))
+
+if (options.coverage === true) process.exit(await coverage())
 
 const started = performance.now()
 const serial = files.filter((file) => SERIAL.includes(file.split('/')[1]!))
@@ -78,12 +86,13 @@ await runFiles(serial, 1)
 process.exitCode = report(performance.now() - started)
 
 async function runFiles(batch: readonly string[], concurrency: number): Promise<void> {
-  if (batch.length === 0) return
+  if (batch.length === 0 || endedBy !== null) return
   const stream = run({
     files: batch.map((file) => resolve(root, file)),
     cwd: root,
     concurrency,
     timeout: FILE_TIMEOUT_MS,
+    signal: ended.signal,
   })
   for await (const event of stream) {
     switch (event.type) {
@@ -130,6 +139,56 @@ async function runFiles(batch: readonly string[], concurrency: number): Promise<
       }
       default:
     }
+  }
+}
+
+/** Ends with everything that was started: the files' processes, and the balancers and servers that those started. */
+function endRun(signal: NodeJS.Signals): void {
+  // The second time it is not waited for anything.
+  if (endedBy !== null) process.exit(exitCodeOf(endedBy))
+  endedBy = signal
+  console.error(`${signal}: ends what runs`)
+  const running = descendants(process.pid)
+  ended.abort()
+  for (const pid of running) kill(pid, 'SIGTERM')
+  // A balancer may drain for long.
+  setTimeout(() => {
+    for (const pid of running) kill(pid, 'SIGKILL')
+    process.exit(exitCodeOf(signal))
+  }, END_GRACE_MS)
+}
+
+function exitCodeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal]
+}
+
+/** Every process below one, by /proc; elsewhere only the runner's own children are ended, by the runner. */
+function descendants(root: number): number[] {
+  if (!existsSync('/proc/self/stat')) return []
+  const children = new Map<number, number[]>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      // The name of the program stands in brackets and may have spaces and brackets itself.
+      const parent = Number(
+        readFileSync(`/proc/${name}/stat`, 'utf8')
+          .replace(/^.*\) \S /s, '')
+          .split(' ')[0],
+      )
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)])
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const below = (pid: number): number[] => (children.get(pid) ?? []).flatMap((child) => [child, ...below(child)])
+  return below(root)
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended already.
   }
 }
 
@@ -226,8 +285,8 @@ function report(durationMs: number): number {
 }
 
 /** The share of src/ that tests touch, by node's own counting; the files run as one batch, so this takes longer. */
-function coverage(): number {
-  const done = spawnSync(
+async function coverage(): Promise<number> {
+  const child = spawn(
     process.execPath,
     [
       '--test',
@@ -239,7 +298,8 @@ function coverage(): number {
     ],
     { cwd: root, stdio: 'inherit' },
   )
-  return done.status ?? 1
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return code ?? 1
 }
 
 function seconds(ms: number): string {

@@ -28,6 +28,7 @@ export type {
   ControlResult,
   EndpointChange,
   EndpointChanged,
+  EndpointSignals,
   LogLevel,
   LogRecord,
   ReloadResult,

@@ -32,8 +32,10 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   },
   // The composition root: it starts workers and the service thread, whose protocol's types it needs.
   control: { imports: ['core', 'config', 'http1', 'memory', 'observe', 'pool', 'edge', 'service'], node: 'all' },
+  // The simulator is to run in a browser too: files and progress belong to the command.
+  lab: { imports: ['core'], node: 'none' },
   cli: {
-    imports: ['core', 'config', 'http1', 'memory', 'observe', 'pool', 'edge', 'service', 'control', 'index'],
+    imports: ['core', 'config', 'http1', 'memory', 'observe', 'pool', 'edge', 'service', 'control', 'lab', 'index'],
     packages: ['commander'],
     node: 'all',
   },

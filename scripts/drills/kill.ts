@@ -245,5 +245,5 @@ async function watch(
 /** Attempts that were repeats, since the start. */
 async function repeatsOf(stage: Stage): Promise<number> {
   const metrics = await stage.metrics()
-  return sumOf(metrics, 'evenkeel_worker_retries_total') + sumOf(metrics, 'evenkeel_worker_replays_total')
+  return sumOf(metrics, 'evenkeel_worker_retries_total')
 }

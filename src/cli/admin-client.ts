@@ -101,8 +101,8 @@ export class AdminClient {
     if (status >= 200 && status < 300) return body
     const { title, detail, hint } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
     const said = typeof detail === 'string' ? detail : typeof title === 'string' ? title : `it answered ${status}`
-    const details = typeof hint === 'string' ? { hint: `did you mean ${printable(hint)}?` } : {}
-    throw new CommandError(printable(said.replace(/\.$/, '')), details)
+    const details = typeof hint === 'string' ? { hint: `did you mean '${printable(hint)}'?` } : {}
+    throw new CommandError(asLine(printable(said)), details)
   }
 
   async #ask(method: string, path: string, body: string | null, token: string | null): Promise<AdminAnswer> {
@@ -142,6 +142,12 @@ export class AdminClient {
       })
     }
   }
+}
+
+/** The API writes sentences with names as JSON; here they are parts of lines, as everything else that is said. */
+function asLine(sentence: string): string {
+  const line = sentence.replace(/\.$/, '').replace(/"([^"\\]*)"/g, "'$1'")
+  return line.slice(0, 1).toLowerCase() + line.slice(1)
 }
 
 function parsed(bytes: Buffer): unknown {

@@ -62,6 +62,8 @@ export interface BalancerFacts {
   /** Its state in words, or why it does not answer. */
   readonly state: string
   readonly answers: boolean
+  /** What it reports of its config: a reload that was refused, an admin API that could not listen. */
+  readonly problems: readonly string[]
 }
 
 const NODE_MAJOR = 24
@@ -251,7 +253,7 @@ function config({ config: found }: DoctorFacts): Check[] {
 
 function balancers({ balancers: found }: DoctorFacts): Check[] {
   if (found.length === 0) return [ok('balancer', 'none is running here, or none that this user can see')]
-  return found.map(({ url, pid, state: words, answers }) => {
+  return found.map(({ url, pid, state: words, answers, problems }) => {
     if (url === null) {
       return warn('balancer', `pid ${pid} has no admin API to ask`, 'add `admin: {}` to its config and reload it')
     }
@@ -261,6 +263,15 @@ function balancers({ balancers: found }: DoctorFacts): Check[] {
         'balancer',
         `${which} does not answer: ${words}`,
         'look at its log; a replaced process has another note',
+      )
+    }
+    const [problem] = problems
+    if (words === 'ready' && problem !== undefined) {
+      const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''
+      return warn(
+        'balancer',
+        `${which} is ready, with a config before the newest; refused was: ${problem}${more}`,
+        'mend the config (evenkeel check says all), or take the edit back; it is read again when it is saved',
       )
     }
     if (words === 'ready') return ok('balancer', `${which} is ready`)

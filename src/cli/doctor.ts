@@ -10,6 +10,7 @@ import { parseBind } from '../core/address.ts'
 import { findInstances } from '../service/instances.ts'
 import { descriptorLimit } from '../service/scrape.ts'
 import { searchedStateDirectories, stateDirectory } from '../service/state-directory.ts'
+import type { StatusDocument } from '../service/status.ts'
 import {
   AdminClient,
   type AdminOptions,
@@ -164,18 +165,18 @@ async function balancerFacts(options: AdminOptions): Promise<BalancerFacts[]> {
   return Promise.all(
     instances.map(async (instance) => {
       const { url, pid } = instance
-      if (url === null) return { url, pid, state: 'unknown', answers: false }
+      if (url === null) return { url, pid, state: 'unknown', answers: false, problems: [] }
       return { url, pid, ...(await stateOf(new AdminClient(url, instance, options.tokenFile ?? null))) }
     }),
   )
 }
 
-async function stateOf(client: AdminClient): Promise<{ state: string; answers: boolean }> {
+async function stateOf(client: AdminClient): Promise<Pick<BalancerFacts, 'state' | 'answers' | 'problems'>> {
   try {
-    const { state } = (await client.get('/api/v1/status')) as { state: string }
-    return { state, answers: true }
+    const { state, config } = (await client.get('/api/v1/status')) as StatusDocument
+    return { state, answers: true, problems: config.problems }
   } catch (error) {
-    return { state: (error as Error).message, answers: false }
+    return { state: (error as Error).message, answers: false, problems: [] }
   }
 }
 

@@ -36,7 +36,10 @@ export function register(program: Command): void {
       .option('--undo', 'give it new requests again')
       .option('--wait', 'return when nothing runs on it any more')
       .option('--timeout <seconds>', 'with --wait: give up after this (exit 1)', seconds, 300)
-      .option('--pool <name>', 'the pool, where several have the id'),
+      .option(
+        '--pool <name>',
+        'where several pools have different endpoints of this id: whose; one that pools share changes in all of them',
+      ),
   )
     .addHelpText('after', '\nExample:\n  evenkeel drain 127.0.0.1:9001 --wait && systemctl restart app1')
     .action((id: string, options: DrainOptions) => drain(id, options))

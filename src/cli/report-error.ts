@@ -73,7 +73,7 @@ function hintFor(code: string): string | undefined {
     case 'EACCES':
       return 'ports below 1024 need a privilege: use a higher port, or give CAP_NET_BIND_SERVICE (see the operations guide)'
     case 'EADDRNOTAVAIL':
-      return 'no interface of this machine has that address'
+      return "`ip addr` lists the machine's addresses; 0.0.0.0 (or :PORT) is all of them, 127.0.0.1 this machine alone"
     case 'EAFNOSUPPORT':
       return "this machine has no IPv6: bind '0.0.0.0:PORT' instead of ':PORT'"
     default:

@@ -1,13 +1,16 @@
 /** A balancer as a process of its own: start, signals, reload, stop. Shared by `start` and `proxy`. */
-import { loadConfig } from '../config/load.ts'
+import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import type { Problem } from '../config/problem.ts'
 import type { Settings } from '../config/schema.ts'
 import { type Balancer, createBalancer, type ReloadResult, type StartReport } from '../control/balancer.ts'
+import { StartError } from '../control/balancer-errors.ts'
 import { productVersion } from '../control/product-version.ts'
 import { formatAddress } from '../core/address.ts'
+import { placeProblem } from './place-problems.ts'
 import { nearPath, readableProblem } from './problem-lines.ts'
 import { ProcessLog } from './process-log.ts'
 import { QuietNote } from './quiet-note.ts'
+import { CommandError } from './report-error.ts'
 import { type FileWatch, watchFiles } from './watch-files.ts'
 
 export interface RunSource {
@@ -17,6 +20,8 @@ export interface RunSource {
   readonly file: string | null
   readonly hash?: string
   readonly moduleFiles: readonly string[]
+  /** Where a path of the config stands in the file. */
+  readonly place?: LoadedConfig['place']
 }
 
 /** After a stop, what still keeps the process alive is given this long. */
@@ -57,7 +62,7 @@ export async function runBalancer(
   const report = await balancer.start().catch((error: unknown) => {
     // Stopped while it was starting: that is what was asked for.
     if (stop.isAsked) return null
-    throw error
+    throw inFile(error, source)
   })
   if (report === null) {
     await stop.done
@@ -73,6 +78,14 @@ export async function runBalancer(
   await stop.done
   note.remove()
   reloader?.close()
+}
+
+/** A start that failed for what the config says is told with its file, its path and its line, as `check` tells it. */
+function inFile(error: unknown, { file, place, settings }: RunSource): unknown {
+  if (file === null || place === undefined || !(error instanceof StartError) || error.problems.length === 0)
+    return error
+  const problems = error.problems.map((problem) => ({ file, ...placeProblem(problem, { settings, place }) }))
+  return new CommandError('the balancer cannot start', { problems, cause: error })
 }
 
 /** SIGHUP and SIGUSR1 from before there is anything to reload or reopen. */
@@ -204,9 +217,16 @@ class Reloader {
     }
     if (loaded.hash === this.#hash && !isAsked) {
       this.#lastRefusal = ''
+      if (this.#balancer.clearRefusal()) {
+        this.#log.say('info', 'refusal-cleared', `the config in force is the file's again (${why}): nothing is refused`)
+      }
       return { ok: true, version: this.#balancer.view().version, changes: [], warnings: [] }
     }
-    const result = await this.#balancer.reload(loaded.settings, { configFile: this.#file, configHash: loaded.hash })
+    const result = await this.#balancer.reload(loaded.settings, {
+      configFile: this.#file,
+      configHash: loaded.hash,
+      place: (problem) => placeProblem(problem, loaded),
+    })
     if (!result.ok) {
       this.#refuse(why, result.problems, isAsked)
       return result

@@ -22,7 +22,10 @@ export function register(program: Command): void {
       .argument('<id>', "the endpoint's id, as `evenkeel status` shows it")
       .argument('[weight]', `0 to ${WEIGHT_MAX}, fractions are fine`, weight)
       .option('--undo', 'back to the weight that the config says')
-      .option('--pool <name>', 'the pool, where several have the id'),
+      .option(
+        '--pool <name>',
+        'where several pools have different endpoints of this id: whose; one that pools share changes in all of them',
+      ),
   )
     .addHelpText('after', '\nExample:\n  evenkeel weight 127.0.0.1:9001 0.5\n  evenkeel weight 127.0.0.1:9001 --undo')
     .action(async (id: string, value: number | undefined, options: WeightOptions, command: Command) => {

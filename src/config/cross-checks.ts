@@ -5,10 +5,13 @@
 
 import type { SocketAddress } from '../core/address.ts'
 import { formatAddress, isEveryInterface, parseBind, parseEndpointUrl } from '../core/address.ts'
+import { createLocalDeps } from '../core/balance/local-deps.ts'
+import type { PickerEntry } from '../core/balance/picker.ts'
 import { PICKERS, type PickerName } from '../core/balance/registry.ts'
 import { nearest } from './nearest.ts'
 import { automaticRoom, defaultEndpointId } from './normalise.ts'
 import type { Finding, PathStep } from './problem.ts'
+import { SharedEndpoints } from './shared-endpoints.ts'
 
 /** Comparing every route with every earlier one is quadratic: past this many only catch-alls are looked at. */
 const MOST_COMPARED_ROUTES = 2000
@@ -126,12 +129,17 @@ function checkPools(config: Loose, findings: Finding[]): void {
   const isEveryRouteClear =
     used.size > 0 && [...used].every((name) => typeof name === 'string' && Object.hasOwn(pools, name))
   let total = 0
+  const shared = new SharedEndpoints(findings)
+  const hasSeveral = Object.keys(pools).length > 1
   for (const [name, pool] of Object.entries(pools)) {
     if (!isObject(pool)) continue
     const path = ['pools', name]
     const endpoints = array(pool['endpoints'])
     total += endpoints.length
     checkEndpoints(endpoints, [...path, 'endpoints'], findings)
+    if (hasSeveral) {
+      for (const [index, endpoint] of endpoints.entries()) shared.note(name, endpoint, [...path, 'endpoints', index])
+    }
     if (Array.isArray(pool['endpoints']) && endpoints.length === 0) {
       findings.push({
         path: [...path, 'endpoints'],
@@ -193,6 +201,16 @@ function checkEndpoints(endpoints: readonly unknown[], path: readonly PathStep[]
 
 function checkHealth(health: unknown, path: readonly PathStep[], findings: Finding[]): void {
   if (!isObject(health)) return
+  const { signals, method = 'GET' } = health
+  if (isObject(signals) && Object.keys(signals).length > 0 && method !== 'GET') {
+    findings.push({
+      path: [...path, 'signals'],
+      message: `signals are read from the body of a check, and an answer to ${String(method)} has none`,
+      hint: "method: 'GET'",
+      severity: 'error',
+      code: 'bad-value',
+    })
+  }
   const { intervalMs = 5000, timeoutMs = 2000 } = health
   if (typeof intervalMs !== 'number' || typeof timeoutMs !== 'number' || timeoutMs <= intervalMs) return
   findings.push({
@@ -208,11 +226,13 @@ function checkHealth(health: unknown, path: readonly PathStep[], findings: Findi
 function checkPickerOptions(balance: unknown, path: readonly PathStep[], findings: Finding[]): void {
   if (!isObject(balance) || typeof balance['picker'] !== 'string') return
   const name = balance['picker']
-  const picker = Object.hasOwn(PICKERS, name) ? PICKERS[name as PickerName] : undefined
+  const picker: PickerEntry | undefined = Object.hasOwn(PICKERS, name) ? PICKERS[name as PickerName] : undefined
   if (picker === undefined) return
-  const known = Object.keys(picker.options)
+  const own = Object.keys(picker.options)
+  const known = [...new Set([...own, ...(picker.usesKey === true ? KEY_OPTIONS : [])])]
+  checkPickerValues(picker, balance, own, path, findings)
   for (const key of Object.keys(balance)) {
-    if (key === 'picker' || known.includes(key)) continue
+    if (BESIDE_PICKER.has(key) || known.includes(key)) continue
     const near = nearest(key, known)
     const list = known.length === 0 ? 'it has none' : `it has ${known.join(', ')}`
     findings.push({
@@ -224,6 +244,58 @@ function checkPickerOptions(balance: unknown, path: readonly PathStep[], finding
       atKey: true,
     })
   }
+}
+
+/** Keys of `balance` that are there for every picker. */
+const BESIDE_PICKER: ReadonlySet<string> = new Set([
+  'picker',
+  'slowStart',
+  'boundedLoad',
+  'panic',
+  'subset',
+  'tiersAndZones',
+  'passReports',
+])
+/** And for those that go by a key. */
+const KEY_OPTIONS = ['key', 'hash']
+
+/** Whether the picker takes its options is known best by making one. */
+function checkPickerValues(
+  picker: PickerEntry,
+  balance: Loose,
+  own: readonly string[],
+  path: readonly PathStep[],
+  findings: Finding[],
+): void {
+  const options = Object.fromEntries(Object.entries(balance).filter(([key]) => own.includes(key)))
+  const functions = Object.keys(options).filter((key) => holdsFunction(options[key]))
+  for (const key of functions) {
+    findings.push({
+      path: [...path, key],
+      message: 'a function cannot be given here: the config is plain data by the time that it reaches the workers',
+      hint: "pickers with functions of their own are for programs that use 'evenkeel/core'",
+      severity: 'error',
+      code: 'bad-value',
+    })
+  }
+  if (functions.length > 0) return
+  try {
+    picker.create(createLocalDeps(1), options)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const option = own.find((key) => new RegExp(`\\b${key}\\b`).test(error.message))
+    findings.push({
+      path: option === undefined ? path : [...path, option],
+      message: error.message,
+      severity: 'error',
+      code: 'bad-value',
+    })
+  }
+}
+
+function holdsFunction(value: unknown): boolean {
+  if (typeof value === 'function') return true
+  return isObject(value) && Object.values(value).some((each) => typeof each === 'function')
 }
 
 interface LooseRoute {

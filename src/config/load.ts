@@ -7,7 +7,7 @@ import { readModuleGraph } from './module-graph.ts'
 import { nearest } from './nearest.ts'
 import { examine } from './parse.ts'
 import { placeInModule } from './place-in-module.ts'
-import type { Finding, Problem } from './problem.ts'
+import type { Finding, PathStep, Problem } from './problem.ts'
 import { formatPath } from './problem.ts'
 import { readConfigText } from './read-text.ts'
 import type { Config, Settings } from './schema.ts'
@@ -21,6 +21,8 @@ export interface LoadedConfig {
   readonly hash: string
   /** Absolute paths of what to watch, the config itself first. */
   readonly moduleFiles: readonly string[]
+  /** Where a path of the config stands in the file; undefined where that is not sure. */
+  readonly place: (path: readonly PathStep[]) => { readonly line: number; readonly column: number } | undefined
   readonly problems?: undefined
 }
 
@@ -30,6 +32,9 @@ export interface FailedLoad {
   readonly moduleFiles: readonly string[]
   readonly settings?: undefined
 }
+
+/** Of a module, the further problems have their path alone: nobody mends more at once. */
+const MOST_PLACED = 50
 
 /** The names that `evenkeel start` looks for, in this order. */
 export const CONFIG_FILE_NAMES: readonly string[] = ['ts', 'js', 'mjs', 'json', 'yaml', 'yml'].map(
@@ -78,7 +83,14 @@ async function loadText(file: string, format: 'json' | 'yaml'): Promise<LoadedCo
   all.sort(byPlace)
   if (settings === undefined || inText.some(({ severity }) => severity === 'error'))
     return { problems: all, moduleFiles: [file] }
-  return { settings, config: value as Config, warnings: all, hash, moduleFiles: [file] }
+  return {
+    settings,
+    config: value as Config,
+    warnings: all,
+    hash,
+    moduleFiles: [file],
+    place: (path) => place({ ...ANY_FINDING, path }),
+  }
 }
 
 async function loadModule(file: string): Promise<LoadedConfig | FailedLoad> {
@@ -86,14 +98,26 @@ async function loadModule(file: string): Promise<LoadedConfig | FailedLoad> {
   const imported = await importModule(graph)
   if ('problem' in imported) return { problems: [imported.problem], moduleFiles: graph.files }
   const { settings, findings } = examine(imported.value)
-  const problems = findings.map((finding) => ({
+  const place = placeInModule(graph.source, imported.value)
+  const problems = findings.map((finding, index) => ({
     ...problemOf(finding),
     file,
-    ...placeInModule(graph.source, imported.value, finding),
+    ...(index < MOST_PLACED ? place(finding) : undefined),
   }))
   if (settings === undefined) return { problems, moduleFiles: graph.files }
-  return { settings, config: imported.value as Config, warnings: problems, hash: graph.hash, moduleFiles: graph.files }
+  return {
+    settings,
+    config: imported.value as Config,
+    warnings: problems,
+    hash: graph.hash,
+    moduleFiles: graph.files,
+    // Anew, so that what was found out about the source is not kept as long as the config is.
+    place: (path) => placeInModule(graph.source, imported.value)({ path }),
+  }
 }
+
+/** A place does not depend on what is wrong there. */
+const ANY_FINDING = { message: '', severity: 'error', code: 'bad-value' } as const
 
 /** Errors first, each kind from the top of the file to its end. */
 function byPlace(a: Problem, b: Problem): number {

@@ -5,6 +5,13 @@
 
 import type { Reading, SocketAddress } from '../core/address.ts'
 import { formatAddress, parseBind, parseEndpointUrl } from '../core/address.ts'
+import type { BoundedLoadOptions } from '../core/balance/modifiers/bounded-load.ts'
+import type { PanicOptions } from '../core/balance/modifiers/panic.ts'
+import type { SlowStartOptions } from '../core/balance/modifiers/slow-start.ts'
+import type { SubsetOptions } from '../core/balance/modifiers/subset.ts'
+import type { TiersAndZonesOptions } from '../core/balance/modifiers/tiers-and-zones.ts'
+import type { PickerEntry } from '../core/balance/picker.ts'
+import { PICKERS, type PickerName } from '../core/balance/registry.ts'
 import type { StatusRange } from './patterns.ts'
 import { parseHostPattern, parseStatusRange } from './patterns.ts'
 import type { StructuredConfig } from './schema.ts'
@@ -34,6 +41,8 @@ export interface NormalEndpoint {
   readonly address: SocketAddress
   readonly weight: number
   readonly zone: string | null
+  /** Priority, 0 first. */
+  readonly tier: number
   /** 0: the pool's `connections.max`. */
   readonly maxConnections: number
   readonly state: EndpointObject['state']
@@ -53,6 +62,7 @@ export function normalise(config: StructuredConfig) {
   const endpoints = Object.values(pools).reduce((sum, pool) => sum + pool.endpoints.length, 0)
   return {
     version: config.version,
+    instance: { name: config.instance.name, zone: config.instance.zone ?? null },
     workers: config.workers,
     listeners: nameListeners(config.listeners),
     routes: config.routes.map((route, index) => ({
@@ -80,6 +90,11 @@ export function normalise(config: StructuredConfig) {
 /** The id of an endpoint that gives none: `host:port`, or the path of its socket. */
 export function defaultEndpointId(address: SocketAddress): string {
   return address.kind === 'unix' ? address.path : formatAddress(address)
+}
+
+/** What an endpoint is known by: pools that have the same id at the same address share one endpoint. */
+export function endpointIdentity(id: string, address: SocketAddress): string {
+  return `${id} ${formatAddress(address)}`
 }
 
 /** Room for four times what is configured (reloads hold old and new for a while), as a power of two so that it seldom changes. */
@@ -127,13 +142,45 @@ function normalisePool(pool: Pool) {
   }
 }
 
-function normaliseBalance(balance: Pool['balance']): {
+/** How a pool picks, as its config says it. What is not asked for is not there. */
+export interface NormalBalance {
   readonly name: string
+  /** The picker's own. */
   readonly options: Readonly<Record<string, unknown>>
-} {
+  readonly key?: string
+  readonly hash?: string
+  readonly slowStart?: SlowStartOptions
+  readonly boundedLoad?: BoundedLoadOptions
+  readonly panic?: PanicOptions
+  readonly subset?: Omit<SubsetOptions, 'instance'>
+  /** Absent: as tiers and zones of the endpoints ask for it. */
+  readonly tiersAndZones?: false | Omit<TiersAndZonesOptions, 'zone'>
+  readonly passReports?: boolean
+}
+
+function normaliseBalance(balance: Pool['balance']): NormalBalance {
   if (typeof balance === 'string') return { name: balance, options: {} }
-  const { picker, ...options } = balance
-  return { name: picker, options }
+  const { picker, key, hash, slowStart, boundedLoad, panic, subset, tiersAndZones, passReports, ...own } = balance
+  const entry: PickerEntry | undefined = Object.hasOwn(PICKERS, picker) ? PICKERS[picker as PickerName] : undefined
+  // A picker that places its endpoints by hashes as well uses the same function for both.
+  const options = hash !== undefined && entry !== undefined && 'hash' in entry.options ? { ...own, hash } : own
+  return {
+    name: picker,
+    options,
+    ...defined({ key, hash, slowStart, boundedLoad, panic, passReports }),
+    ...(subset === undefined ? {} : { subset: defined(subset) }),
+    ...(tiersAndZones === undefined ? {} : { tiersAndZones: tiersAndZones === false ? false : defined(tiersAndZones) }),
+  }
+}
+
+/** Without the keys that are there and undefined. */
+function defined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Defined<T>
+}
+
+/** A key whose value may be undefined is optional, and its value is not. */
+type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>
 }
 
 function normaliseEndpoint(endpoint: Endpoint): NormalEndpoint {
@@ -145,6 +192,7 @@ function normaliseEndpoint(endpoint: Endpoint): NormalEndpoint {
       address,
       weight: 1,
       zone: null,
+      tier: 0,
       maxConnections: 0,
       state: 'active',
     }
@@ -157,6 +205,7 @@ function normaliseEndpoint(endpoint: Endpoint): NormalEndpoint {
     address,
     weight,
     zone: endpoint.zone ?? null,
+    tier: endpoint.tier,
     maxConnections,
     state,
   }

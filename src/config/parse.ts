@@ -4,6 +4,7 @@ import type { Finding, PathStep, Problem } from './problem.ts'
 import { formatPath } from './problem.ts'
 import type { Settings } from './schema.ts'
 import { configSchema } from './schema.ts'
+import { differingHealth } from './shared-endpoints.ts'
 import { structureFindings } from './structure-findings.ts'
 
 /** Settings with what is doubtful about them, or the problems (errors, then warnings) that keep them from being used. */
@@ -56,7 +57,7 @@ export function examine(value: unknown): {
     return { settings: undefined, findings: [{ path: [], message, severity: 'error', code: 'unreadable' }] }
   }
   const findings = withoutConsequences(
-    [...(result.success ? [] : structureFindings(result.error.issues)), ...doubts],
+    [...(result.success ? differingHealth(result.data.pools) : structureFindings(result.error.issues)), ...doubts],
     value,
   )
   findings.sort((a, b) => (a.severity === b.severity ? 0 : a.severity === 'error' ? -1 : 1))

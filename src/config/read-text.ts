@@ -2,6 +2,7 @@
 
 import type { Document, Node, YAMLParseError } from 'yaml'
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml'
+import { jsonFault } from './json-fault.ts'
 import type { Finding, PathStep, Problem } from './problem.ts'
 
 /** A text read: its value, and how to find a finding's place in it. */
@@ -56,7 +57,7 @@ function readJson(source: string): { value?: unknown; problem?: Problem } {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     const position = / at position (\d+)/.exec(message)?.[1]
-    const offset = position === undefined ? source.trimEnd().length : Number(position)
+    const offset = position === undefined ? Math.min(jsonFault(source), source.trimEnd().length) : Number(position)
     const before = source.slice(0, offset).split('\n')
     const rest = source.slice(offset)
     const hint =

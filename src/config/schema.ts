@@ -8,6 +8,9 @@
 import { z } from 'zod'
 import type { Reading } from '../core/address.ts'
 import { parseBind, parseBlock, parseEndpointUrl } from '../core/address.ts'
+import { HASH_FUNCTIONS } from '../core/hash/registry.ts'
+import { parseRequestKey } from '../core/hash/request-key.ts'
+import { SIGNAL_PATH } from '../core/signals/json-path.ts'
 import { normalise } from './normalise.ts'
 import {
   parseFieldName,
@@ -172,7 +175,17 @@ const endpoint = z
       .min(1)
       .max(64)
       .optional()
-      .describe('Where it runs, as a name. Shown; later used to prefer what is near.'),
+      .describe(
+        'Where it runs, as a name. Shown; with `instance.zone` what is near is preferred (`balance.tiersAndZones`).',
+      ),
+    tier: z
+      .int()
+      .min(0)
+      .max(15)
+      .default(0)
+      .describe(
+        'Priority: tier 0 is used first, the next one as far as too few of those before are fit (`balance.tiersAndZones`).',
+      ),
     maxConnections: count(0, 0, 10_000_000).describe(
       'Most connections to this endpoint over all workers. 0: what the pool says in `connections.max`.',
     ),
@@ -213,8 +226,107 @@ const healthCheck = z
     host: text(parseCheckHost)
       .optional()
       .describe("Host of the check, for servers that serve several names. Default: the endpoint's own host and port."),
+    signals: z
+      .record(
+        z.string().regex(/^[!-~]{1,128}$/, "a signal's name is 1 to 128 visible ASCII characters without spaces"),
+        z
+          .string()
+          .regex(
+            SIGNAL_PATH,
+            "where a signal stands is '$' and then keys and indices: '$.load.cpu', '$.disks[0].busy'",
+          ),
+      )
+      .refine((signals) => Object.keys(signals).length <= 16, 'at most 16 signals')
+      .default({})
+      .describe(
+        'What the check\'s answer says of the endpoint\'s load, for pickers that go by signals (`resource`, `adaptive`, `orca`): signal by name, and where its number stands in a JSON body of at most 64 KiB, as `{ cpu: "$.cpu", memory: "$.load[0]" }`. Names: `cpu`, `memory`, `utilization` (0 to 1), `rps`, `eps`, `capacity`, `reliability`, `proximity`, and what a picker\'s `metrics` name. A good status counts whatever the body says; a number that is not there leaves the signal to age. Needs `method: GET`.',
+      ),
   })
   .meta({ title: 'Health check' })
+
+/** What stands beside the picker's own options in `balance`. Ranges are those of the modifiers in core/balance/modifiers. */
+const modifiers = {
+  slowStart: z
+    .strictObject({
+      windowMs: z
+        .int()
+        .min(1)
+        .max(86_400_000)
+        .describe('How long it takes until an endpoint that joins or recovers has its full weight.'),
+      aggression: z
+        .number()
+        .min(0.1)
+        .max(10)
+        .default(1)
+        .describe('1: the weight grows in a straight line; above: fast at first; below: slowly at first.'),
+      minShare: z.number().min(0.001).max(1).default(0.1).describe('The share of its weight with which it begins.'),
+    })
+    .optional()
+    .describe(
+      'An endpoint that joins or recovers gets its weight little by little. Those there at the start have all of it.',
+    ),
+  boundedLoad: z
+    .strictObject({
+      factor: z
+        .number()
+        .min(1)
+        .max(100)
+        .default(1.25)
+        .describe('How far above its fair share of what is in flight an endpoint may go.'),
+    })
+    .optional()
+    .describe("For pickers by key: what is too much for a popular key's endpoint goes to the next in the key's order."),
+  panic: z
+    .strictObject({
+      threshold: z
+        .number()
+        .min(0)
+        .max(1)
+        .describe('Health is ignored while a smaller share of the endpoints with weight is healthy. 0: never.'),
+    })
+    .optional()
+    .describe('For large fleets: when so many fail at once, the check is more likely wrong than they are dead.'),
+  subset: z
+    .strictObject({
+      size: z.int().min(1).max(1_000_000).describe('Endpoints that this balancer uses, while so many are fit.'),
+      perEndpoint: z
+        .number()
+        .min(0.1)
+        .max(1_000_000)
+        .optional()
+        .describe('Requests in flight per endpoint and worker above which it uses more. Absent: it never does.'),
+    })
+    .optional()
+    .describe('Only some of the endpoints are used, others on each instance (by `instance.name`).'),
+  tiersAndZones: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        overprovisioning: z
+          .number()
+          .min(1)
+          .max(10)
+          .default(1.4)
+          .describe('What is fit counts as so many times itself before anything spills to the next tier or zone.'),
+        callers: z
+          .record(z.string(), z.number().min(0).max(1_000_000))
+          .optional()
+          .describe(
+            'How the requests of all balancers spread over zones, as numbers in proportion. Absent: the same in every zone with endpoints.',
+          ),
+      }),
+    ])
+    .optional()
+    .describe(
+      'Priority tiers and zones with spillover. Absent: when an endpoint of the pool has a `tier` above 0, or a `zone` while `instance.zone` is set. `false`: neither counts. Each group of endpoints has a rotation of its own in each worker.',
+    ),
+  passReports: z
+    .boolean()
+    .optional()
+    .describe(
+      'Pickers that go by signals read `endpoint-load-metrics` in answers and do not pass it on to clients; `true` passes it on.',
+    ),
+}
 
 const pool = z
   .strictObject({
@@ -222,7 +334,21 @@ const pool = z
       .union([
         text(parsePickerName),
         z
-          .looseObject({ picker: text(parsePickerName).describe("The picker's name; the other keys are its options.") })
+          .looseObject({
+            picker: text(parsePickerName).describe(
+              "The picker's name. Keys that are not listed here are its own options: see the table of pickers.",
+            ),
+            key: text(parseRequestKey)
+              .optional()
+              .describe(
+                'For pickers by key: what of a request it is. `path` (without query; the default, but that of `ip-hash` is `client`), `url` (with it), `host`, `client` (the address; behind trusted proxies the one that they forwarded), `header:NAME`, `cookie:NAME`, `query:NAME`. A request that lacks it gets a key by chance.',
+              ),
+            hash: z
+              .enum(Object.keys(HASH_FUNCTIONS) as [string, ...string[]])
+              .optional()
+              .describe('For pickers by key: the hash function. Default: `murmur3`.'),
+            ...modifiers,
+          })
           .meta({ title: 'Picker' }),
       ])
       .default('round-robin')
@@ -319,6 +445,24 @@ const structure = z.strictObject({
     .describe(
       `Version of the config's shape: ${CONFIG_VERSION}. Required, so that a later version never misreads an old file.`,
     ),
+  instance: z
+    .strictObject({
+      name: z
+        .string()
+        .regex(/^[\x21-\x7e]{1,128}$/, 'a name is 1 to 128 visible ASCII characters without spaces')
+        .default('auto')
+        .describe(
+          "What sets this balancer apart from others before the same endpoints (`balance.subset`); the same after a restart. `auto`: the machine's name.",
+        ),
+      zone: z
+        .string()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe('Where this balancer runs: endpoints with the same `zone` are preferred.'),
+    })
+    .prefault({})
+    .describe('This balancer among others.'),
   workers: z
     .union([z.literal('auto'), z.int().min(1).max(64)])
     .default('auto')

@@ -95,7 +95,6 @@ type Rebuilt =
       readonly opened: readonly ListenerPlan[]
       /** They still listen, until `#closeListeners`. */
       readonly closing: readonly ListenerPlan[]
-      readonly warnings: readonly string[]
     }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
@@ -165,8 +164,7 @@ export class Applier<T> {
     if (!rebuilt.ok)
       return { ...rebuilt, code: rebuilt.problems[0]?.code === 'out-of-range' ? 'CAPACITY' : 'CONFIG', release }
     this.#hold(settings, prepared.addresses)
-    const { version, warnings } = rebuilt
-    return { ok: true, before: settings, after: settings, version, warnings, release }
+    return { ok: true, before: settings, after: settings, version: rebuilt.version, warnings: [], release }
   }
 
   /** Never rejects. */
@@ -186,6 +184,13 @@ export class Applier<T> {
     const late = await this.#acknowledged(version)
     this.#deps.onChange()
     return { record: changed, version, late }
+  }
+
+  /** An endpoint is fit again: pools that start it slowly hear of it. */
+  recovered(record: EndpointRecord): void {
+    const { pools } = this.#settings
+    const slow = record.pools.filter((pool) => pools[pool]?.balance.slowStart !== undefined)
+    if (slow.length > 0 && !this.#isStopped) void this.#refreshes.ask(slow, false)
   }
 
   /** A name has another address, or began or stopped to resolve. */
@@ -255,7 +260,7 @@ export class Applier<T> {
       before,
       after: settings,
       version,
-      warnings: [...rebuilt.warnings, ...byHand, ...lateWarnings],
+      warnings: [...byHand, ...lateWarnings],
     }
   }
 
@@ -316,7 +321,7 @@ export class Applier<T> {
     this.#sweepSoon()
     const tell: OnEndpointEdit = (record, edit) => this.#deps.onEndpoint(record, edit, 'config')
     if (!isFirst) await inSlices(tellDifferences(recordsBefore, draft.records, tell))
-    return { ok: true, version, opened, closing, warnings: draft.warnings }
+    return { ok: true, version, opened, closing }
   }
 
   /** Health checks and names follow the records. */

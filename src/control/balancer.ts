@@ -63,6 +63,8 @@ export interface BalancerOptions {
 export interface ReloadSource {
   readonly configFile?: string | null
   readonly configHash?: string
+  /** Gives a problem that was found while the config was applied its line in the file, where that is known. */
+  readonly place?: (problem: Problem) => Problem
 }
 
 export interface StartReport {
@@ -86,6 +88,15 @@ export type ReloadResult =
       readonly warnings: readonly string[]
     }
   | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** What an endpoint reports of itself, for pickers that go by signals. */
+export interface EndpointSignals {
+  readonly id: string
+  /** Needed where several pools have different endpoints of this id. */
+  readonly pool?: string | null
+  /** Numbers by name: `cpu`, `memory`, `utilization`, `rps`, `eps`, `capacity`, `reliability`, `proximity`, or one that some pool's picker goes by. */
+  readonly signals: Readonly<Record<string, number>>
+}
 
 export interface EndpointChange {
   /** Null or absent: the pool is found by the id; refused as `ambiguous` when different endpoints have it. */
@@ -171,6 +182,8 @@ export interface Balancer extends EventEmitter<BalancerEvents>, AsyncDisposable 
   reload(config: Config | Settings, source?: ReloadSource): Promise<ReloadResult>
   /** Says that a config could not even be read: it stands in `view()` and in `reload-refused` as if `reload` had refused it. */
   refuseReload(problems: readonly Problem[]): void
+  /** Says that the config's source is again what is in force: what was refused no longer stands in `view()`. True: something was. */
+  clearRefusal(): boolean
   /** Names and states behind the numbers in `memory`, as of now. */
   view(): BalancerView
   /**
@@ -178,6 +191,8 @@ export interface Balancer extends EventEmitter<BalancerEvents>, AsyncDisposable 
    * the endpoint, and each reload warns where the config says otherwise. A value that the config says itself is no change.
    */
   setEndpoint(change: EndpointChange): Promise<ControlResult>
+  /** Notes what an endpoint says of its load; it ages from now on. Nothing waits for workers: they read it with their next picks. */
+  setSignals(signals: EndpointSignals): ControlResult
   /** Makes a worker throw, for drills; resolves when it is gone, and a replacement starts by itself. */
   killWorker(index: number): Promise<ControlResult>
   /** Where a listener really listens; null: no such listener, or it is not listening yet. */

@@ -12,8 +12,14 @@ export type FoundEndpoint =
 /** Finds what a change is for, and checks its values. */
 export function findEndpoint(change: EndpointChange, records: Iterable<EndpointRecord>): FoundEndpoint {
   const wrong = wrongValue(change)
-  if (wrong !== null) return { ok: false, code: 'bad-value', message: wrong }
-  const { id, pool = null } = change
+  return wrong === null ? findRecord(change, records) : { ok: false, code: 'bad-value', message: wrong }
+}
+
+/** The one endpoint of this id, in this pool where one is named. */
+export function findRecord(
+  { id, pool = null }: Pick<EndpointChange, 'id' | 'pool'>,
+  records: Iterable<EndpointRecord>,
+): FoundEndpoint {
   const found = [...records].filter((record) => record.id === id && (pool === null || record.pools.includes(pool)))
   const [record] = found
   if (record === undefined) {

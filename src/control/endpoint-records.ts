@@ -78,8 +78,7 @@ export function* tellDifferences(
 
 /** Tells what differs between two states of one endpoint. */
 export function tellEdits(before: EndpointRecord, after: EndpointRecord, tell: OnEndpointEdit): void {
-  if (before.weight !== after.weight)
-    tell(after, { what: 'weight', detail: `weight ${after.weight}, was ${before.weight}` })
+  if (before.weight !== after.weight) tell(after, { what: 'weight', detail: `${after.weight}, was ${before.weight}` })
   if (before.state !== after.state) tell(after, { what: 'state', detail: `${after.state}, was ${before.state}` })
   if (before.address === after.address) return
   const [from, to] = [before, after].map(({ address }) => (address === null ? 'none' : formatAddress(address)))

@@ -252,7 +252,7 @@ const LISTEN_WORDS: Readonly<Record<string, { readonly reason: string; readonly 
   },
   EADDRNOTAVAIL: {
     reason: 'no interface of this machine has the address (EADDRNOTAVAIL)',
-    hint: 'bind an address that the machine has',
+    hint: "`ip addr` lists the machine's addresses; 0.0.0.0 (or :PORT) is all of them, 127.0.0.1 this machine alone",
   },
   ENOTFOUND: { reason: 'the name does not resolve (ENOTFOUND)', hint: 'write an address' },
   ENOENT: { reason: 'the directory of the socket does not exist (ENOENT)', hint: 'make the directory first' },

@@ -67,11 +67,13 @@ function structureOf({ listeners, routes, pools, identity, accessLog }: Unversio
   })
 }
 
-/** A zone changed and nothing else: in a delta the endpoint would leave and come back, and lose its connections. */
+/** A zone or a tier changed and nothing else: in a delta the endpoint would leave and come back, and lose its connections. */
 function isRezoned(before: PoolPlan, after: PoolPlan): boolean {
   const places = placesOf(before.endpoints)
   return after.endpoints.some(
-    (endpoint) => isPlaced(places, endpoint) && places.get(endpoint.slot)!.zone !== endpoint.zone,
+    (endpoint) =>
+      isPlaced(places, endpoint) &&
+      (places.get(endpoint.slot)!.zone !== endpoint.zone || places.get(endpoint.slot)!.tier !== endpoint.tier),
   )
 }
 

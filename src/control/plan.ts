@@ -3,13 +3,17 @@
  * changed by hand laid over what the file says.
  */
 import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { endpointIdentity } from '../config/normalise.ts'
 import type { Problem } from '../config/problem.ts'
 import type { EndpointSettings, HealthSettings, ListenerSettings, PoolSettings, Settings } from '../config/schema.ts'
-import { formatAddress, type SocketAddress } from '../core/address.ts'
+import type { SocketAddress } from '../core/address.ts'
+import type { ModifierOptions } from '../core/balance/balanced-picker.ts'
 import { type EndpointTable, Fitness } from '../memory/endpoint-table.ts'
+import { sharedNowMs } from '../memory/shared-clock.ts'
 import type { SharedMemory } from '../memory/shared-memory.ts'
 import type { WorkerBoard } from '../memory/worker-board.ts'
-import type { EndpointPlan, ListenerPlan, Plan, PoolPlan } from '../pool/plan.ts'
+import type { EndpointPlan, ListenerPlan, PickerPlan, Plan, PoolPlan } from '../pool/plan.ts'
 import type { EndpointState } from '../service/protocol.ts'
 import { effective, overlayOver } from './overlay.ts'
 import { atOnce, eachInSteps } from './slices.ts'
@@ -70,7 +74,6 @@ export interface PlanDraft {
   readonly records: readonly EndpointRecord[]
   /** The same by key; whoever commits may keep it. */
   readonly byKey: Map<string, EndpointRecord>
-  readonly warnings: readonly string[]
   /** Looks at the overlay again: it may have been changed since the draft was begun. */
   readonly layOverlay: () => void
   /** Writes the table; from `version` on the rows that are no longer named may be freed. */
@@ -86,7 +89,7 @@ export type PlanResult =
 export function endpointKey(endpoint: { readonly id: string; readonly address: SocketAddress }): string {
   let key = keys.get(endpoint)
   if (key === undefined) {
-    key = `${endpoint.id} ${formatAddress(endpoint.address)}`
+    key = endpointIdentity(endpoint.id, endpoint.address)
     keys.set(endpoint, key)
   }
   return key
@@ -164,10 +167,7 @@ export class Planner {
     isAcknowledgedByAll: (version: number) => boolean = () => false,
   ): Generator<void, PlanResult> {
     const { settings } = inputs
-    const problems: Problem[] = []
-    const warnings: string[] = []
-    const gathered = yield* gatherEndpoints(settings, problems, warnings)
-    if (problems.length > 0) return { ok: false, problems }
+    const gathered = yield* gatherEndpoints(settings)
 
     const draftRows = (): readonly [SlotDraft<Slot> | null, SlotDraft<Slot> | null, SlotDraft<EndpointSlot> | null] => {
       const drafts = [
@@ -208,10 +208,15 @@ export class Planner {
       for (const draft of [listeners, pools, endpoints]) draft.discard()
     }
     const commit = (version: number): void => {
+      // Who is there from the start needs no slow one: nobody is warmer.
+      if (version > 1) {
+        const now = sharedNowMs()
+        for (const key of endpoints.added) this.#table.fitSince[endpoints.slots.get(key)!.slot] = now
+      }
       for (const record of all) writeRecord(this.#table, record)
       for (const draft of [listeners, pools, endpoints] as readonly SlotDraft<Slot>[]) draft.commit(version)
     }
-    return { ok: true, draft: { plan, records: all, byKey: records, warnings, layOverlay, commit, discard } }
+    return { ok: true, draft: { plan, records: all, byKey: records, layOverlay, commit, discard } }
   }
 
   #full(settings: Settings, endpointCount: number, isListeners: boolean, isPools: boolean): Problem {
@@ -241,22 +246,19 @@ export function writeRecord(table: EndpointTable, record: EndpointRecord): void 
   table.maxConnections[slot] = record.maxConnections
   const wanted = fitnessOf(record.state)
   Atomics.or(table.fitness, slot, wanted)
-  Atomics.and(table.fitness, slot, ~((Fitness.DRAINING | Fitness.MAINTENANCE) & ~wanted))
+  const lifted = (Fitness.DRAINING | Fitness.MAINTENANCE) & ~wanted
+  if ((Atomics.and(table.fitness, slot, ~lifted) & lifted) !== 0 && wanted === 0) table.fitSince[slot] = sharedNowMs()
 }
 
-/** Endpoints by key, those that several pools share merged; where the pools contradict each other it is a problem. */
-function* gatherEndpoints(
-  settings: Settings,
-  problems: Problem[],
-  warnings: string[],
-): Generator<void, Map<string, Gathered>> {
+/** Endpoints by key, those that several pools share merged. */
+function* gatherEndpoints(settings: Settings): Generator<void, Map<string, Gathered>> {
   const gathered = new Map<string, Gathered>()
   for (const [poolName, pool] of Object.entries(settings.pools)) {
     yield* eachInSteps(pool.endpoints, (endpoint) => {
       const key = endpointKey(endpoint)
       const known = gathered.get(key)
       if (known === undefined) gathered.set(key, firstMention(key, poolName, pool, endpoint))
-      else mergeMention(known, poolName, pool, endpoint, problems, warnings)
+      else mergeMention(known, poolName, pool, endpoint)
     })
   }
   return gathered
@@ -278,38 +280,15 @@ function firstMention(key: string, poolName: string, pool: PoolSettings, endpoin
   }
 }
 
-function mergeMention(
-  known: Gathered,
-  poolName: string,
-  pool: PoolSettings,
-  endpoint: EndpointSettings,
-  problems: Problem[],
-  warnings: string[],
-): void {
-  const first = known.pools[0]!
-  for (const field of ['weight', 'state'] as const) {
-    if (endpoint[field] === known[field]) continue
-    problems.push({
-      path: `pools.${poolName}.endpoints[${endpoint.id}].${field}`,
-      message: `'${endpoint.id}' has the ${field} ${endpoint[field]} here and ${known[field]} in pool '${first}': one endpoint has one ${field}`,
-      hint: "give it another 'id' in one of the pools, then they are two",
-      severity: 'error',
-      code: 'bad-value',
-    })
-  }
+/** The pools agree on its weight and state: config refuses what contradicts itself, and warns of checks that differ. */
+function mergeMention(known: Gathered, poolName: string, pool: PoolSettings, endpoint: EndpointSettings): void {
   const max = endpoint.maxConnections === 0 ? pool.connections.max : endpoint.maxConnections
   // The strictest limit holds for both.
   if (max > 0 && (known.maxConnections === 0 || max < known.maxConnections)) known.maxConnections = max
-  if (pool.health !== false) {
-    if (known.health === null) {
-      known.health = pool.health
-      known.healthPool = poolName
-      known.holdMs = pool.passive.holdMs
-    } else if (JSON.stringify(known.health) !== JSON.stringify(pool.health)) {
-      warnings.push(
-        `endpoint '${endpoint.id}' is checked as pool '${known.healthPool}' says, not as pool '${poolName}' does: give it another id in one of them to have both checks`,
-      )
-    }
+  if (pool.health !== false && known.health === null) {
+    known.health = pool.health
+    known.healthPool = poolName
+    known.holdMs = pool.passive.holdMs
   }
   known.pools.push(poolName)
   known.zones.set(poolName, endpoint.zone)
@@ -364,7 +343,7 @@ function* makePlan(
   const { forwarded, accessLog } = settings
   const pools: PoolPlan[] = []
   for (const [name, pool] of Object.entries(settings.pools))
-    pools.push(yield* makePool(name, pool, poolSlots.get(name)!.slot, records))
+    pools.push(yield* makePool(name, pool, poolSlots.get(name)!.slot, records, settings.instance))
   return {
     listeners: settings.listeners.map((listener) =>
       makeListener(listener, listenAddresses.get(listener.name)!, listenerSlots.get(listener.name)!.slot),
@@ -392,15 +371,55 @@ function* makePool(
   pool: PoolSettings,
   slot: number,
   records: ReadonlyMap<string, EndpointRecord>,
+  instance: Settings['instance'],
 ): Generator<void, PoolPlan> {
-  const { balance, timeouts, connections, retries, passive, limits } = pool
+  const { timeouts, connections, retries, passive, limits } = pool
   const endpoints: EndpointPlan[] = []
   yield* eachInSteps(pool.endpoints, (endpoint) => {
     const record = records.get(endpointKey(endpoint))!
     const { id, address, generation, zones } = record
-    if (address !== null) endpoints.push({ id, slot: record.slot, generation, address, zone: zones.get(name) ?? null })
+    if (address === null) return
+    const place = { id, slot: record.slot, generation, address, zone: zones.get(name) ?? null }
+    endpoints.push(endpoint.tier === 0 ? place : { ...place, tier: endpoint.tier })
   })
-  return { name, slot, picker: balance, endpoints, timeouts, connections, retries, passive, limits }
+  return {
+    name,
+    slot,
+    picker: makePicker(pool, instance),
+    endpoints,
+    timeouts,
+    connections,
+    retries,
+    passive,
+    limits,
+  }
+}
+
+/** What is not asked for is not there, so that it costs nothing. */
+export function makePicker(
+  { balance, endpoints }: Pick<PoolSettings, 'balance' | 'endpoints'>,
+  instance: Settings['instance'],
+): PickerPlan {
+  const { name, options, key, hash, slowStart, boundedLoad, panic, subset, tiersAndZones, passReports } = balance
+  const isTiered = endpoints.some(({ tier, zone }) => tier > 0 || (zone !== null && instance.zone !== null))
+  const spillover = tiersAndZones ?? (isTiered ? {} : false)
+  const modifiers: ModifierOptions = {
+    ...(panic === undefined ? {} : { panic }),
+    ...(slowStart === undefined ? {} : { slowStart }),
+    ...(boundedLoad === undefined ? {} : { boundedLoad }),
+    ...(spillover === false ? {} : { tiersAndZones: { ...spillover, zone: instance.zone } }),
+    ...(subset === undefined
+      ? {}
+      : { subset: { ...subset, instance: instance.name === 'auto' ? hostname() : instance.name } }),
+  }
+  return {
+    name,
+    options,
+    ...(Object.keys(modifiers).length === 0 ? {} : { modifiers }),
+    ...(key === undefined ? {} : { key }),
+    ...(hash === undefined ? {} : { hash }),
+    ...(passReports === undefined ? {} : { passReports }),
+  }
 }
 
 function tooMany(path: string, message: string): Problem {

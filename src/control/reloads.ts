@@ -15,6 +15,9 @@ import { restartWarnings } from './start-report.ts'
 export interface Origin {
   readonly configFile: string | null
   readonly configHash: string
+  /** What is doubtful about the config, where nobody has said so yet. */
+  readonly warnings: readonly string[]
+  readonly place?: ReloadSource['place']
 }
 
 export interface ReloadsDeps {
@@ -25,8 +28,8 @@ export interface ReloadsDeps {
   readonly workerCount: (settings: Settings) => number
   /** Other settings are in force; views are out of date. */
   readonly onAdopted: (before: Settings, after: Settings) => void
-  /** A config was refused; views are out of date. */
-  readonly onRefused: () => void
+  /** A config was refused, or a refusal stands no longer; views are out of date. */
+  readonly onRefusal: () => void
 }
 
 export class Reloads {
@@ -48,11 +51,17 @@ export class Reloads {
   }
 
   /** Never rejects. */
-  async apply(settings: Settings, { configFile, configHash }: ReloadSource): Promise<ReloadResult> {
+  async apply(
+    settings: Settings,
+    { configFile, configHash, place }: ReloadSource,
+    warnings: readonly string[] = [],
+  ): Promise<ReloadResult> {
     const startedAt = performance.now()
     const { tag, result } = await this.#deps.applier.reload(settings, {
       configFile: configFile === undefined ? this.#origin.configFile : configFile,
       configHash: configHash ?? hashOf(settings),
+      warnings,
+      ...(place === undefined ? {} : { place }),
     })
     // Of 10 000 endpoints the difference takes some milliseconds: a turn of its own.
     await turn()
@@ -68,16 +77,26 @@ export class Reloads {
   refuse(problems: readonly Problem[], startedAt = performance.now()): ReloadResult {
     this.#refusal = problems.filter(({ severity }) => severity === 'error').map(formatProblem)
     this.#deps.announcer.reloadRefused(problems, this.#refusal, this.#reload(startedAt))
-    this.#deps.onRefused()
+    this.#deps.onRefusal()
     return { ok: false, problems }
+  }
+
+  /** The file says again what is in force: a refusal stands no longer. False: there was none. */
+  clearRefusal(): boolean {
+    if (this.#refusal.length === 0) return false
+    this.#refusal = []
+    this.#deps.onRefusal()
+    return true
   }
 
   #adopted(origin: Origin, result: ApplyResult & { readonly ok: true }, startedAt: number): ReloadResult {
     const { announcer, sizes, workerCount, onAdopted } = this.#deps
     const { before, after, version } = result
     const changes: SettingsChange[] = diffSettings(before, after)
-    const warnings = [...result.warnings, ...restartWarnings(after, workerCount(after), sizes)]
-    this.#origin = origin
+    const warnings = [...origin.warnings, ...result.warnings, ...restartWarnings(after, workerCount(after), sizes)]
+    // Without `place`, which holds the text of the file.
+    const { configFile, configHash } = origin
+    this.#origin = { configFile, configHash, warnings: [] }
     this.#loadedAtMs = Date.now()
     this.#refusal = []
     onAdopted(before, after)
@@ -91,11 +110,11 @@ export class Reloads {
   }
 }
 
-/** What control finds wrong has a path and no line, but the file is known. */
-function inFile(problems: readonly Problem[], { configFile }: Origin): Problem[] {
-  return problems.map((problem) =>
-    configFile === null || problem.path === '' || problem.file !== undefined
-      ? problem
-      : { ...problem, file: configFile },
-  )
+/** What control finds wrong has a path and no place, but the file is known, and whoever read it may know the line. */
+function inFile(problems: readonly Problem[], { configFile, place }: Origin): Problem[] {
+  return problems.map((problem) => {
+    if (configFile === null || problem.path === '' || problem.file !== undefined) return problem
+    const found = { ...problem, file: configFile }
+    return place === undefined ? found : place(found)
+  })
 }

@@ -5,11 +5,12 @@
  * endpoint without a bound, and nothing here is on the path of a request.
  */
 import { EventEmitter } from 'node:events'
-import type { Problem } from '../config/problem.ts'
+import { formatProblem, type Problem } from '../config/problem.ts'
 import type { Config, Settings } from '../config/schema.ts'
 import { formatAddress, type SocketAddress } from '../core/address.ts'
 import { EndpointTable } from '../memory/endpoint-table.ts'
 import { KeyedTable } from '../memory/keyed-table.ts'
+import { sharedNowMs } from '../memory/shared-clock.ts'
 import { createSharedMemory, type SharedMemory } from '../memory/shared-memory.ts'
 import { WorkerBoard } from '../memory/worker-board.ts'
 import { type HealthChange, HealthChecks } from '../pool/health-checks.ts'
@@ -26,13 +27,14 @@ import type {
   ControlRefusal,
   ControlResult,
   EndpointChange,
+  EndpointSignals,
   ReloadResult,
   ReloadSource,
   StartReport,
   StopReport,
 } from './balancer.ts'
 import { ConfigError, StartError } from './balancer-errors.ts'
-import { findEndpoint } from './endpoint-change.ts'
+import { findEndpoint, findRecord } from './endpoint-change.ts'
 import { canSharePorts, clearStaleSocket, listenReason, prepareListeners } from './listening.ts'
 import { Names } from './names.ts'
 import { Planner } from './plan.ts'
@@ -75,6 +77,8 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   readonly #reloads: Reloads
   readonly #admin: AdminService
   readonly #product = productVersion()
+  /** For the report of the start. */
+  readonly #configWarnings: readonly string[]
   #state: State = 'created'
   #startedAtMs = 0
   #startFailure: StartError | null = null
@@ -89,6 +93,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     const parsed = readSettings(config)
     if (parsed.settings === undefined) throw new ConfigError(parsed.problems)
     const { settings } = parsed
+    this.#configWarnings = parsed.warnings.map(formatProblem)
     balancersMade += 1
     this.#options = options
     this.#announcer = new Announcer(this, String(balancersMade))
@@ -105,6 +110,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     this.#reloads = this.#makeReloads({
       configFile: options.configFile ?? null,
       configHash: options.configHash ?? hashOf(settings),
+      warnings: [],
     })
     this.#admin = this.#makeAdmin()
   }
@@ -137,7 +143,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
       this.#state = 'ready'
       this.#changed()
       this.#admin.flush()
-      return this.#startReport(first.version, first.warnings)
+      return this.#startReport(first.version)
     } catch (error) {
       if (!this.#isEnding) {
         await this.#teardown()
@@ -170,11 +176,15 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     if (this.#state !== 'ready') return this.#reloads.refuse([notReady(this.#state)])
     const parsed = readSettings(config)
     if (parsed.settings === undefined) return this.#reloads.refuse(parsed.problems)
-    return this.#reloads.apply(parsed.settings, source)
+    return this.#reloads.apply(parsed.settings, source, parsed.warnings.map(formatProblem))
   }
 
   refuseReload(problems: readonly Problem[]): void {
     this.#reloads.refuse(problems)
+  }
+
+  clearRefusal(): boolean {
+    return this.#reloads.clearRefusal()
   }
 
   view(): BalancerView {
@@ -202,6 +212,21 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     const { weight, state, pools } = record
     if (late.length === 0) return { ok: true, version, endpoint: { weight, state, pools } }
     return refusal('late', `it is applied, but worker ${late.join(', ')} has not acknowledged within 5 s`)
+  }
+
+  setSignals({ id, pool, signals }: EndpointSignals): ControlResult {
+    if (this.#state !== 'ready') return refusal('not-running', `the balancer is ${this.#state}`)
+    const found = findRecord({ id, pool: pool ?? null }, this.#applier.records)
+    if (!found.ok) return found
+    const table = this.#table.signals
+    const entries = Object.entries(signals)
+    for (const [name, value] of entries) {
+      if (!Number.isFinite(value)) return refusal('bad-value', `the signal '${name}' must be a finite number`)
+      if (table.find(name) === null) return refusal('bad-value', `no pool's picker goes by a signal '${name}'`)
+    }
+    const now = sharedNowMs()
+    for (const [name, value] of entries) table.report(name, found.record.slot, value, now)
+    return { ok: true, version: this.#applier.plan.version }
   }
 
   async killWorker(index: number): Promise<ControlResult> {
@@ -315,7 +340,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
           if (JSON.stringify(before.admin) !== JSON.stringify(after.admin)) void this.#admin.restart(after.admin)
           this.#changed()
         },
-        onRefused: () => this.#changed(),
+        onRefusal: () => this.#changed(),
       },
       origin,
     )
@@ -353,13 +378,13 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
     if (!isReady) throw new StartError('NOT_READY', `not every worker serves after ${READY_MS / 1000} s`)
   }
 
-  #startReport(version: number, planWarnings: readonly string[]): StartReport {
+  #startReport(version: number): StartReport {
     const { plan, records } = this.#applier
     const unresolved = [...records]
       .filter(({ address }) => address === null)
       .map(({ id, slot }) => ({ id, detail: this.#health.lastCheck(slot)?.detail ?? 'its name does not resolve' }))
     const { count } = this.#workers
-    const warnings = [...planWarnings, ...startWarnings(plan, count, unresolved)]
+    const warnings = [...this.#configWarnings, ...startWarnings(plan, count, unresolved)]
     return { version, workers: count, listeners: listenerReports(plan), adminUrl: this.adminUrl, warnings }
   }
 
@@ -415,6 +440,7 @@ export class Runtime extends EventEmitter<BalancerEvents> implements Balancer {
   #healthChanged(change: HealthChange): void {
     const record = this.#applier.bySlot(change.slot)
     if (record === null) return
+    if (change.kind === 'healthy' || change.kind === 'passive-cleared') this.#applier.recovered(record)
     this.#announcer.healthChanged(record, change, this.#isFit(change.slot))
     if ((change.kind === 'passive' || change.kind === 'unhealthy') && record.configured.kind === 'ip')
       this.#names.ask(record.configured.host)

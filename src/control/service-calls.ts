@@ -6,7 +6,7 @@ import type { Balancer, BalancerOptions, ControlRefusal, ControlResult } from '.
 /** Carries a call out. Never rejects. */
 export async function answerCall(
   call: ServiceCall,
-  balancer: Pick<Balancer, 'setEndpoint' | 'killWorker'>,
+  balancer: Pick<Balancer, 'setEndpoint' | 'setSignals' | 'killWorker'>,
   onReloadCall: BalancerOptions['onReloadCall'],
 ): Promise<CallResult> {
   try {
@@ -14,6 +14,10 @@ export async function answerCall(
       case 'set-endpoint': {
         const { name: _, ...change } = call
         return resultOf(await balancer.setEndpoint(change))
+      }
+      case 'set-signals': {
+        const { name: _, ...signals } = call
+        return resultOf(balancer.setSignals(signals))
       }
       case 'kill-worker':
         return resultOf(await balancer.killWorker(call.index))

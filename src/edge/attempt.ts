@@ -2,8 +2,10 @@
  * One try of an exchange at one endpoint: from the choice to the last byte of the answer, or to the error that ends it.
  * Several may run for one exchange once hedging comes; an exchange listens to its current one only.
  */
+import { Outcome, type Picker } from '../core/balance/picker.ts'
 import { ERROR_INDEX } from '../core/errors.ts'
 import type { MessageHead, ResponseHead } from '../http1/head.ts'
+import { SHARED_CLOCK_OFFSET_MS } from '../memory/shared-clock.ts'
 import type { WorkerContext } from './context.ts'
 import type { DownstreamStream } from './downstream-stream.ts'
 import type { Exchange, ExchangeAttempt } from './exchange.ts'
@@ -18,6 +20,8 @@ export class Attempt implements ExchangeAttempt {
   readonly context: WorkerContext
   /** Null before it begins and from its end on: what is kept for reuse holds on to nothing of an old plan. */
   #endpoint: WorkerEndpoint | null = null
+  /** The picker that heard of its begin and will hear of its end; null where it does not want to. */
+  #learner: Picker | null = null
   startedAt = 0
   upstream: UpstreamStream | null = null
   isReused = false
@@ -37,6 +41,9 @@ export class Attempt implements ExchangeAttempt {
     this.isReused = false
     this.hasSentHead = false
     this.#bytesReceived = 0
+    const { learner } = endpoint.pool
+    this.#learner = learner
+    if (learner !== null) this.#tellBegan(learner, endpoint.slot)
   }
 
   // ------------------------------------------------------------------ told by the upstream codec
@@ -69,12 +76,12 @@ export class Attempt implements ExchangeAttempt {
 
   /** False: hold the answer back until `resume`. */
   respond(head: ResponseHead, bytes: Buffer, start: number, end: number, isLast: boolean): boolean {
-    this.#answered(end - start)
+    this.#answered(head, end - start)
     return this.exchange.respond(head, bytes, start, end, isLast)
   }
 
   switchProtocols(head: ResponseHead, upgrade: string): void {
-    this.#answered(0)
+    this.#answered(head, 0)
     this.exchange.switchProtocols(head, upgrade)
   }
 
@@ -86,7 +93,8 @@ export class Attempt implements ExchangeAttempt {
   end(trailers: MessageHead | null): void {
     const { exchange } = this
     this.upstream = null
-    this.#settle(exchange.status)
+    if (trailers !== null) this.#readReport(trailers)
+    this.#settle(exchange.status, exchange.status >= 500 ? Outcome.FAILED : Outcome.OK)
     exchange.attempt = null
     exchange.keepSpareAttempt(this)
     exchange.responseEnd(trailers)
@@ -100,7 +108,7 @@ export class Attempt implements ExchangeAttempt {
     const { slot, generation } = endpoint
     if (error === ERROR_INDEX.EK_CONNECT_FAILED || error === ERROR_INDEX.EK_CONNECT_TIMEOUT)
       context.table.connectFailed(slot, generation, endpoint.pool.plan.passive.failures, Date.now())
-    this.#settle(0)
+    this.#settle(0, Outcome.FAILED)
     if (exchange.attempt !== this) return
     exchange.attempt = null
     exchange.keepSpareAttempt(this)
@@ -110,10 +118,12 @@ export class Attempt implements ExchangeAttempt {
   }
 
   broken(error: unknown): void {
-    const { exchange } = this
+    const { exchange, upstream } = this
     this.upstream = null
     try {
-      this.#settle(-1)
+      this.#settle(-1, Outcome.CANCELLED)
+      // Perhaps not the one that the bug was met on: it must not send what was answered already.
+      upstream?.cancel()
     } finally {
       if (exchange.attempt === this) exchange.attempt = null
       if (exchange.isOver) this.context.internalErrors.report(error)
@@ -126,23 +136,62 @@ export class Attempt implements ExchangeAttempt {
   cancel(): void {
     const { exchange, upstream } = this
     this.upstream = null
-    this.#settle(exchange.responseStarted ? exchange.status : -1)
+    this.#settle(exchange.responseStarted ? exchange.status : -1, Outcome.CANCELLED)
     exchange.keepSpareAttempt(this)
     if (upstream !== null) upstream.cancel()
   }
 
-  #answered(bytes: number): void {
+  #answered(head: ResponseHead, bytes: number): void {
     this.#bytesReceived += bytes
     this.exchange.firstByteMs = this.context.timers.clock() - this.startedAt
+    this.#readReport(head)
   }
 
-  /** Gives back what the attempt held, once; a status of 0 is a failure, -1 neither success nor failure. */
-  #settle(status: number): void {
+  #readReport(head: MessageHead): void {
+    const endpoint = this.#endpoint
+    if (endpoint === null) return
+    const { reports } = endpoint.pool
+    if (reports !== null) reports.read(head, endpoint.slot, this.context.timers.nowMs + SHARED_CLOCK_OFFSET_MS)
+  }
+
+  /** A picker that fails to learn goes on to pick: the exchange has nothing to do with it. */
+  #tellBegan(learner: Picker, slot: number): void {
+    try {
+      learner.began?.(slot)
+    } catch (error) {
+      this.context.internalErrors.report(error)
+    }
+  }
+
+  /**
+   * The latency told is the time to the head of the answer, connecting included: it is what the endpoint has in its hand, where
+   * the time to the end is the client's line and the size of the body. Without an answer: the time until it was given up.
+   */
+  #tellEnded(learner: Picker, slot: number, outcome: number): void {
+    const { exchange, context } = this
+    const latencyMs = exchange.responseStarted ? exchange.firstByteMs : context.timers.clock() - this.startedAt
+    try {
+      learner.ended?.(slot, latencyMs > 0 ? latencyMs : 0, outcome)
+    } catch (error) {
+      context.internalErrors.report(error)
+    }
+  }
+
+  /**
+   * Gives back what the attempt held, once; a status of 0 is a failure, -1 neither success nor failure. `outcome` is what a
+   * picker that learns is told.
+   */
+  #settle(status: number, outcome: number): void {
     const endpoint = this.#endpoint
     if (endpoint === null) return
     this.#endpoint = null
     const { context, exchange } = this
     const { slot, generation } = endpoint
+    const learner = this.#learner
+    if (learner !== null) {
+      this.#learner = null
+      this.#tellEnded(learner, slot, outcome)
+    }
     try {
       if (status > 0) {
         const { firstByteMs, bytesReceived } = exchange

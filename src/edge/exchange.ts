@@ -76,6 +76,10 @@ export class Exchange extends Deadline implements OutgoingRequest {
   // The way it took.
   route: Route | null = null
   pool: WorkerPool | null = null
+  /** What a hash picker goes by; 0 where the pool's has none. */
+  hashKey = 0
+  /** Why an endpoint was picked, for the answer: null where nobody asked. */
+  explanation: string | null = null
   attempt: ExchangeAttempt | null = null
   /** One that has ended, for the next: a request makes no garbage of it. */
   #spareAttempt: ExchangeAttempt | null = null
@@ -269,13 +273,16 @@ export class Exchange extends Deadline implements OutgoingRequest {
     if (this.isOver) return
     this.isOver = true
     const { attempt, context } = this
-    if (attempt !== null) {
-      this.attempt = null
-      attempt.cancel()
+    try {
+      if (attempt !== null) {
+        this.attempt = null
+        attempt.cancel()
+      }
+      if (this.tunnel !== null) this.tunnel.close()
+    } finally {
+      context.timers.remove(this)
+      recordMetrics(this)
     }
-    if (this.tunnel !== null) this.tunnel.close()
-    context.timers.remove(this)
-    recordMetrics(this)
   }
 
   /** The client went away, or broke its own request, with nobody left to answer. */
@@ -325,6 +332,8 @@ export class Exchange extends Deadline implements OutgoingRequest {
     this.loggedFields = null
     this.route = null
     this.pool = null
+    this.hashKey = 0
+    this.explanation = null
     this.attempts = 0
     this.lastError = -1
     this.responseStarted = false

@@ -14,6 +14,7 @@ import type { WorkerContext } from './context.ts'
 import type { DownstreamConnection, DownstreamStream, ListenerContext } from './downstream-stream.ts'
 import type { Exchange } from './exchange.ts'
 import type { ExchangePool } from './exchange-pool.ts'
+import { explainField } from './explain-field.ts'
 import type { ForwardedCache } from './forwarded.ts'
 import { Http1RequestReader, type RequestSink } from './http1-request-reader.ts'
 import { type LeasedBuffer, LeasedBuffers } from './leased-buffers.ts'
@@ -298,6 +299,7 @@ export class Http1Downstream extends Deadline implements DownstreamConnection, D
     if (exchange.isExpecting && !exchange.requestEnded) this.#mustClose = true
     this.#answerFraming = framing
     this.#isAnswerWhole = isLast
+    if (exchange.explanation !== null) addition += explainField(exchange.explanation)
     const text = writeResponseHead(head, addition + this.#connectionField())
     const size = end - start
     if (size === 0) return this.#write(text)
@@ -344,8 +346,9 @@ export class Http1Downstream extends Deadline implements DownstreamConnection, D
 
   answer(status: number, text: string, mustClose: boolean): void {
     if (mustClose) this.#mustClose = true
-    const { isHead } = this.#exchange!
-    const fields = `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\n`
+    const { isHead, explanation } = this.#exchange!
+    const why = explanation === null ? '' : explainField(explanation)
+    const fields = `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\n${why}`
     this.#answerFraming = Framing.LENGTH
     this.#write(
       `HTTP/1.1 ${status} ${reasonOf(status)}\r\n${fields}${this.#connectionField()}\r\n${isHead ? '' : text}`,
@@ -418,6 +421,7 @@ export class Http1Downstream extends Deadline implements DownstreamConnection, D
   #mustWait(): boolean {
     if (this.#isWaiting) return false
     this.#isWaiting = true
+    if (this.#mustTakeFirst) this.#pause()
     const socket = this.#socket
     if (!this.#hasWaited) {
       this.#hasWaited = true
@@ -434,6 +438,7 @@ export class Http1Downstream extends Deadline implements DownstreamConnection, D
     if (!this.#isWaiting) return
     this.#isWaiting = false
     this.#socket.setTimeout(0)
+    this.#readOn()
   }
 
   #onDrain(): void {
@@ -454,13 +459,24 @@ export class Http1Downstream extends Deadline implements DownstreamConnection, D
     this.#exchanges.giveBack(exchange)
   }
 
-  /** The answer is written: the exchange is over, the request may not be. */
+  /**
+   * The answer is written: the exchange is over, the request may not be. A bug here is the connection's, whoever's event it is:
+   * the exchange is over for everybody else, and nobody would ever come back to this client.
+   */
   #finish(): void {
+    try {
+      this.#goOn()
+    } catch (error) {
+      this.#contain(error)
+    }
+  }
+
+  #goOn(): void {
     this.#letGo()
     if (this.#state !== State.OPEN) return
     if (this.#mustClose) {
       // A client that asked for the close sends nothing more, so there is nothing a plain close could reset.
-      const isDone = this.#isLastAsked && !this.#reader.isInBody && !this.#reader.hasHeld
+      const isDone = this.#isLastAsked && this.#reader.isWhole && !this.#reader.hasHeld
       if (isDone && this.#socket.writableLength === 0) this.#socket.destroy()
       else this.#linger()
       return
@@ -508,6 +524,11 @@ export class Http1Downstream extends Deadline implements DownstreamConnection, D
     if (!this.#reader.hasHeld && this.#exchange?.isRequestPaused !== true) this.#resume()
   }
 
+  /** Nothing is wanted of such a client, and its bytes would renew the time that it has for taking. */
+  get #mustTakeFirst(): boolean {
+    return this.#isWaiting && !this.#isInTunnel && !this.#reader.isInBody
+  }
+
   #pause(): void {
     if (this.#isPaused) return
     this.#isPaused = true
@@ -515,7 +536,7 @@ export class Http1Downstream extends Deadline implements DownstreamConnection, D
   }
 
   #resume(): void {
-    if (!this.#isPaused) return
+    if (!this.#isPaused || this.#mustTakeFirst) return
     this.#isPaused = false
     this.#socket.resume()
   }

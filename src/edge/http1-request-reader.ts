@@ -69,6 +69,11 @@ export class Http1RequestReader implements ChunkSink {
     return this.#part === Part.BODY
   }
 
+  /** Nothing of the request is still to come: false also where it was refused in the middle. */
+  get isWhole(): boolean {
+    return this.#part === Part.WHOLE || this.#part === Part.TUNNEL
+  }
+
   get hasHeld(): boolean {
     return this.#held !== null
   }

@@ -6,7 +6,6 @@ import * as net from 'node:net'
 import { ERROR_INDEX } from '../core/errors.ts'
 import { Counter, errorCounter } from '../observe/counters.ts'
 import type { ListenerPlan } from '../pool/plan.ts'
-import { acceptConnections } from './accept-connections.ts'
 import { AddressSet, addressKey, plainAddress } from './client-address.ts'
 import type { WorkerContext } from './context.ts'
 import type { DownstreamConnection, ListenerContext } from './downstream-stream.ts'
@@ -14,6 +13,7 @@ import type { ExchangePool } from './exchange-pool.ts'
 import { Http1Downstream } from './http1-downstream.ts'
 import { refusalText } from './respond.ts'
 import type { RouteTable } from './route-table.ts'
+import { acceptWithSharedBuffer } from './shared-read-buffer.ts'
 
 /** The kernel cuts it to net.core.somaxconn. */
 const BACKLOG = 4096
@@ -52,7 +52,7 @@ export class Listener implements ListenerContext {
       const listening = (): void => {
         this.#server.off('error', reject)
         this.#server.on('error', ignoreError) // a failed accept (no descriptors left) is the kernel's to repeat
-        acceptConnections(this.#server, (socket) => this.#accept(socket))
+        acceptWithSharedBuffer(this.#server, (socket) => this.#accept(socket))
         const bound = this.#server.address()
         resolve(typeof bound === 'object' && bound !== null ? bound.port : 0)
       }

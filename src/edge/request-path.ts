@@ -24,8 +24,9 @@ import { Counter } from '../observe/counters.ts'
 import { Attempt } from './attempt.ts'
 import type { WorkerContext } from './context.ts'
 import type { Exchange } from './exchange.ts'
+import { EXPLAIN_FIELD, explanationText } from './explain-field.ts'
 import { cutFor, forwardedFields, isLoop, requestIdOf } from './forwarded.ts'
-import type { WorkerEndpoint } from './pick-endpoint.ts'
+import type { WorkerEndpoint, WorkerPool } from './pick-endpoint.ts'
 import { failExchange } from './respond.ts'
 
 /** How often a pick may turn out to be stale or full before the exchange is refused. */
@@ -52,7 +53,10 @@ export function handleRequest(context: WorkerContext, exchange: Exchange, head: 
     return false
   }
   exchange.route = route
-  exchange.pool = route.pool
+  const { pool } = route
+  exchange.pool = pool
+  if (pool.keyOf !== null) exchange.hashKey = pool.keyOf(head, downstream)
+  if (downstream.isTrusted && asksWhy(head)) exchange.explanation = ''
   const added = hopFields(exchange, head)
   exchange.lacksHost = head.authorityStart === head.authorityEnd
   exchange.upstreamHead = writeRequestHead(head, cutFor(downstream, head.versionMinor), added + fields)
@@ -65,7 +69,7 @@ export function startAttempt(exchange: Exchange): void {
   const pool = exchange.pool!
   let wasFull = false
   for (let turn = 0; turn < MAX_TURNS; turn++) {
-    const endpoint = pool.pickEndpoint(exchange)
+    const endpoint = exchange.explanation === null ? pool.pickEndpoint(exchange) : pickAndExplain(exchange, pool)
     if (endpoint === null) {
       const why = wasFull ? ERROR_INDEX.EK_NO_CAPACITY : pool.whyNone(exchange)
       return failExchange(exchange, exchange.lastError >= 0 ? exchange.lastError : why)
@@ -91,8 +95,22 @@ export function startAttempt(exchange: Exchange): void {
   failExchange(exchange, ERROR_INDEX.EK_NO_CAPACITY)
 }
 
+/** Picks, and notes why for the answer: of several attempts the last. */
+function pickAndExplain(exchange: Exchange, pool: WorkerPool): WorkerEndpoint | null {
+  const { endpoint, told } = pool.explainPick(exchange)
+  exchange.explanation = explanationText(pool, told, exchange)
+  return endpoint
+}
+
+/** `x-evenkeel-explain: 1` */
+function asksWhy(head: RequestHead): boolean {
+  const index = head.find(EXPLAIN_FIELD)
+  return index >= 0 && head.value(index) === '1'
+}
+
 function countRepetition(context: WorkerContext, endpoint: WorkerEndpoint, error: number): void {
-  context.counters[error === ERROR_INDEX.EK_REUSED_CLOSED ? Counter.REPLAYS : Counter.RETRIES]! += 1
+  context.counters[Counter.RETRIES]! += 1
+  if (error === ERROR_INDEX.EK_REUSED_CLOSED) context.counters[Counter.REPLAYS]! += 1
   context.table.recordRetry(context.index, endpoint.slot, endpoint.generation)
 }
 

@@ -1,5 +1,6 @@
 import { Ledger, ledgerBytes } from './ledger.ts'
 import type { MemorySizes, SharedMemory } from './shared-memory.ts'
+import { SharedSignals } from './signals.ts'
 
 /** Why an endpoint gets no new work; an endpoint whose word is 0 is fit. */
 export const Fitness = {
@@ -110,6 +111,13 @@ export class EndpointTable {
   readonly connectFailures: Int32Array
   /** Milliseconds since the epoch when PASSIVE was set. Approximate: workers that set it at once write nearly the same. */
   readonly passiveSince: Float64Array
+  /**
+   * Since when the endpoint is fit, by `sharedNowMs`; 0: since the start. Written by control alone, when an endpoint joins,
+   * recovers or is made active again, for slow start.
+   */
+  readonly fitSince: Float64Array
+  /** What endpoints say of themselves. */
+  readonly signals: SharedSignals
 
   readonly #records: Float64Array
   readonly #endpoints: number
@@ -124,7 +132,9 @@ export class EndpointTable {
     this.#workers = workers
     this.weight = new Float64Array(buffer, 0, endpoints)
     this.passiveSince = new Float64Array(buffer, endpoints * 8, endpoints)
-    const integers = (column: number): Int32Array => new Int32Array(buffer, endpoints * (16 + column * 4), endpoints)
+    this.fitSince = new Float64Array(buffer, endpoints * 16, endpoints)
+    this.signals = new SharedSignals(memory)
+    const integers = (column: number): Int32Array => new Int32Array(buffer, endpoints * (24 + column * 4), endpoints)
     this.fitness = integers(0)
     this.checked = integers(1)
     this.generation = integers(2)
@@ -236,6 +246,8 @@ export class EndpointTable {
     this.maxConnections[slot] = maxConnections
     this.checked[slot] = Checked.UNKNOWN
     this.passiveSince[slot] = 0
+    this.fitSince[slot] = 0
+    this.signals.clear(slot)
     Atomics.store(this.connectFailures, slot, 0)
     const generation = Atomics.add(this.generation, slot, 1) + 1
     Atomics.store(this.fitness, slot, 0)
@@ -319,9 +331,9 @@ export class EndpointTable {
   }
 }
 
-/** Bytes of the columns that have no row per worker: two Float64 and five Int32. */
+/** Bytes of the columns that have no row per worker: three Float64 and five Int32. */
 export function endpointColumnBytes({ endpoints }: MemorySizes): number {
-  return endpoints * (2 * 8 + 5 * 4)
+  return endpoints * (3 * 8 + 5 * 4)
 }
 
 /** Bytes of the records, the largest part: 192 per endpoint and worker. */

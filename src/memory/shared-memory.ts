@@ -3,15 +3,16 @@ import { cursorBytes } from './cursors.ts'
 import { endpointColumnBytes, endpointLedgerBytes, endpointRecordBytes } from './endpoint-table.ts'
 import { keyedTableBytes, seedKeyedTable } from './keyed-table.ts'
 import { ledgerBytes } from './ledger.ts'
+import { signalBytes } from './signals.ts'
 import { boardBytes, counterBytes } from './worker-board.ts'
 
 /**
  * How much of everything there is room for. Fixed for the life of the memory.
  *
  * Bytes, to the byte what `memoryBytes` says, for 10 000 endpoints, 16 workers, 1024 pools, 64 listeners, 65 536 addresses
- * (their default in the config) and 128 counters: 38 032 384 (36 MiB). Of these the records (counters, histogram and latency
- * average by endpoint and worker) are 30 720 000, the two ledgers 1 360 000, the other endpoint columns 360 000, the addresses
- * 5 505 088. What is never touched takes no real memory: such a table costs 0.3 MiB until endpoints are allocated.
+ * (their default in the config) and 128 counters: 40 672 448 (39 MiB). Of these the records (counters, histogram and latency
+ * average by endpoint and worker) are 30 720 000, the two ledgers 1 360 000, the signals 2 560 064, the other endpoint columns 440 000, the
+ * addresses 5 505 088. What is never touched takes no real memory: such a table costs 0.3 MiB until endpoints are allocated.
  */
 export interface MemorySizes {
   readonly endpoints: number
@@ -36,6 +37,7 @@ export interface SharedMemory {
   readonly workerCounters: SharedArrayBuffer
   readonly listenerConnections: SharedArrayBuffer
   readonly cursors: SharedArrayBuffer
+  readonly signals: SharedArrayBuffer
 }
 
 /** Makes the memory, all zero but for the random key of the address table. */
@@ -52,6 +54,7 @@ export function createSharedMemory(sizes: MemorySizes): SharedMemory {
     workerCounters: new SharedArrayBuffer(bytes.workerCounters),
     listenerConnections: new SharedArrayBuffer(bytes.listenerConnections),
     cursors: new SharedArrayBuffer(bytes.cursors),
+    signals: new SharedArrayBuffer(bytes.signals),
   }
   seedKeyedTable(memory, randomFillSync(new Int32Array(2)))
   return memory
@@ -73,5 +76,6 @@ function partBytes(sizes: MemorySizes): Record<Exclude<keyof SharedMemory, 'size
     workerCounters: counterBytes(sizes),
     listenerConnections: ledgerBytes(sizes.listeners, sizes.workers),
     cursors: cursorBytes(sizes),
+    signals: signalBytes(sizes),
   }
 }

@@ -156,14 +156,14 @@ export const COUNTERS: readonly CounterRow[] = [
     name: 'evenkeel_worker_retries_total',
     kind: 'counter',
     unit: 'attempts',
-    help: 'Further attempts at an endpoint after the first one failed.',
+    help: 'Further attempts after one that failed, whatever the cause.',
   },
   {
     key: 'REPLAYS',
     name: 'evenkeel_worker_replays_total',
     kind: 'counter',
     unit: 'attempts',
-    help: 'Attempts repeated because a kept-alive connection died before the answer began.',
+    help: 'Those of the retries that followed a kept-alive connection which was closed before the answer began.',
   },
   {
     key: 'CLIENT_ABORTS',

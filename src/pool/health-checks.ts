@@ -12,7 +12,9 @@
  * - a check that saw a late tick and failed in a way that lateness can cause is void and repeated.
  */
 import type { SocketAddress } from '../core/address.ts'
+import { numberAt, signalSteps } from '../core/signals/json-path.ts'
 import { type EndpointTable, Fitness } from '../memory/endpoint-table.ts'
+import { sharedNowMs } from '../memory/shared-clock.ts'
 import { DueHeap } from './due-heap.ts'
 import { type HealthState, observeHealth, unknownHealth, Verdict } from './health-state.ts'
 import { Probe, type ProbeOutcome, probeRequestBytes } from './probe.ts'
@@ -38,6 +40,8 @@ export interface HealthCheckSettings {
   readonly rise: number
   readonly fall: number
   readonly statuses: readonly StatusRange[]
+  /** Signals by name and where in the answer's JSON their numbers stand, as `SIGNAL_PATH` says. Absent: none. */
+  readonly signals?: Readonly<Record<string, string>>
 }
 
 /** Inclusive. */
@@ -91,6 +95,8 @@ export interface HealthChecksDeps {
 interface Watched {
   endpoint: CheckedEndpoint
   request: Buffer
+  /** Null: the answer's body is not read. */
+  signals: readonly SignalPlace[] | null
   readonly state: HealthState
   lastCheck: LastCheck | null
   running: Running | null
@@ -101,6 +107,11 @@ interface Watched {
   voidCount: number
   dueAt: number
   heapIndex: number
+}
+
+interface SignalPlace {
+  readonly name: string
+  readonly steps: readonly (string | number)[]
 }
 
 interface Running {
@@ -203,6 +214,7 @@ export class HealthChecks {
     const watched: Watched = {
       endpoint,
       request: requestOf(endpoint),
+      signals: signalsOf(endpoint),
       state: unknownHealth(),
       lastCheck: null,
       running: null,
@@ -224,8 +236,10 @@ export class HealthChecks {
     const before = watched.endpoint
     const wasChecked = isChecked(before)
     watched.endpoint = endpoint
-    if (before.health !== endpoint.health || before.authority !== endpoint.authority)
+    if (before.health !== endpoint.health || before.authority !== endpoint.authority) {
       watched.request = requestOf(endpoint)
+      watched.signals = signalsOf(endpoint)
+    }
     const isElsewhere = !isSameAddress(before.address, endpoint.address)
     if (isElsewhere || (wasChecked && !isChecked(endpoint))) {
       this.#cancel(watched)
@@ -286,6 +300,13 @@ export class HealthChecks {
     for (const running of expired) {
       if (!this.#running.has(running)) continue
       const { timeoutMs } = running.watched.endpoint.health!
+      const { status } = running.probe
+      if (status > 0) {
+        // It has answered; only the body with its signals does not end.
+        running.probe.abandon()
+        this.#finished(running, { kind: 'answer', status })
+        continue
+      }
       const detail = running.probe.isConnected ? `no answer in ${timeoutMs} ms` : `no connection in ${timeoutMs} ms`
       running.probe.abandon()
       this.#finished(running, { kind: 'failure', detail, isAbrupt: true })
@@ -354,12 +375,17 @@ export class HealthChecks {
       isUrgent: watched.isUrgent,
       ageMs: 0,
       sawLate: false,
-      probe: new Probe(address!, watched.request, (outcome) => {
-        if (!this.#running.has(running)) return
-        this.#finished(running, outcome)
-        // The next in line does not wait for a tick, nor for the slowest of its round.
-        if (this.#timer !== null) this.#launch(performance.now())
-      }),
+      probe: new Probe(
+        address!,
+        watched.request,
+        (outcome) => {
+          if (!this.#running.has(running)) return
+          this.#finished(running, outcome)
+          // The next in line does not wait for a tick, nor for the slowest of its round.
+          if (this.#timer !== null) this.#launch(performance.now())
+        },
+        watched.signals !== null,
+      ),
     }
     watched.isUrgent = false
     watched.running = running
@@ -420,6 +446,7 @@ export class HealthChecks {
     if (hasTurned) this.#settle(watched, watched.state.verdict)
     const { table } = this.#deps
     if (isGood) table.connectSucceeded(slot, generation)
+    if (isGood && watched.signals !== null) this.#noteSignals(slot, watched.signals, outcome.body ?? null)
     // A good probe lifts the mark; a bad one has just put UNHEALTHY in its place. Not while the mark is newer than the probe.
     if (running.isUrgent && !watched.isUrgent && (isGood || watched.state.verdict === Verdict.UNHEALTHY)) {
       this.#clearPassive(watched)
@@ -435,6 +462,22 @@ export class HealthChecks {
     this.#deps.onCheck(slot)
   }
 
+  /** What cannot be read is as if it were not said: the signal ages. */
+  #noteSignals(slot: number, signals: readonly SignalPlace[], body: string | null): void {
+    if (body === null) return
+    let value: unknown
+    try {
+      value = JSON.parse(body)
+    } catch {
+      return
+    }
+    const now = sharedNowMs()
+    for (const { name, steps } of signals) {
+      const number = numberAt(value, steps)
+      if (number !== null) this.#deps.table.signals.report(name, slot, number, now)
+    }
+  }
+
   /** Writes a verdict where workers and readers see it. */
   #settle(watched: Watched, verdict: Verdict): void {
     const { table } = this.#deps
@@ -443,7 +486,8 @@ export class HealthChecks {
     watched.state.contrary = 0
     Atomics.store(table.checked, slot, verdict)
     if (verdict === Verdict.UNHEALTHY) Atomics.or(table.fitness, slot, Fitness.UNHEALTHY)
-    else Atomics.and(table.fitness, slot, ~Fitness.UNHEALTHY)
+    else if ((Atomics.and(table.fitness, slot, ~Fitness.UNHEALTHY) & Fitness.UNHEALTHY) !== 0)
+      table.fitSince[slot] = sharedNowMs()
   }
 
   #isMarked(slot: number): boolean {
@@ -452,7 +496,9 @@ export class HealthChecks {
 
   #clearPassive(watched: Watched): void {
     const { slot } = watched.endpoint
-    Atomics.and(this.#deps.table.fitness, slot, ~Fitness.PASSIVE)
+    const { table } = this.#deps
+    if ((Atomics.and(table.fitness, slot, ~Fitness.PASSIVE) & Fitness.PASSIVE) !== 0)
+      table.fitSince[slot] = sharedNowMs()
     this.#passiveKnown[slot] = 0
   }
 
@@ -486,6 +532,11 @@ function isSameAddress(a: SocketAddress | null, b: SocketAddress | null): boolea
   if (a.kind === 'unix' || b.kind === 'unix')
     return a.kind === b.kind && 'path' in a && 'path' in b && a.path === b.path
   return a.host === b.host && a.port === b.port
+}
+
+function signalsOf({ health }: CheckedEndpoint): readonly SignalPlace[] | null {
+  const places = Object.entries(health?.signals ?? {})
+  return places.length === 0 ? null : places.map(([name, path]) => ({ name, steps: signalSteps(path) }))
 }
 
 function requestOf(endpoint: CheckedEndpoint): Buffer {

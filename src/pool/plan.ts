@@ -1,4 +1,5 @@
 import type { SocketAddress } from '../core/address.ts'
+import type { ModifierOptions } from '../core/balance/balanced-picker.ts'
 
 /**
  * What control tells a worker: the whole plan at the start and after a reload, deltas in between.
@@ -69,7 +70,7 @@ export interface PoolPlan {
   readonly name: string
   /** Row of the shared cursor table; kept by name over reloads. */
   readonly slot: number
-  readonly picker: { readonly name: string; readonly options: Readonly<Record<string, unknown>> }
+  readonly picker: PickerPlan
   readonly endpoints: readonly EndpointPlan[]
   readonly timeouts: {
     readonly connectMs: number
@@ -102,6 +103,19 @@ export interface PoolPlan {
   readonly limits: { readonly responseHeadBytes: number; readonly responseFieldCount: number }
 }
 
+/** How a pool picks. */
+export interface PickerPlan {
+  readonly name: string
+  readonly options: Readonly<Record<string, unknown>>
+  readonly modifiers?: ModifierOptions
+  /** What of a request the pick depends on, as `parseRequestKey` reads it; only for pickers that use a key. Absent: the picker's default. */
+  readonly key?: string
+  /** The hash function of the key by name. Absent: `DEFAULT_HASH`. */
+  readonly hash?: string
+  /** Load reports in answers are passed on to clients although we have read them. */
+  readonly passReports?: boolean
+}
+
 export interface EndpointPlan {
   readonly id: string
   /** Row in the endpoint table, valid together with `generation`. */
@@ -109,6 +123,8 @@ export interface EndpointPlan {
   readonly generation: number
   readonly address: SocketAddress
   readonly zone: string | null
+  /** Priority, 0 first. Absent: 0. */
+  readonly tier?: number
 }
 
 /** Membership of one pool changed; weights and states travel in the endpoint table itself. */

@@ -4,6 +4,7 @@
  */
 import { connect, type NetConnectOpts, type Socket } from 'node:net'
 import type { SocketAddress } from '../core/address.ts'
+import { BodyReader } from './probe-body.ts'
 
 /** A status line longer than this is no answer. */
 const STATUS_LINE_BYTES = 1024
@@ -12,7 +13,8 @@ const MAX_INTERIM = 8
 const NOTHING = Buffer.alloc(0)
 
 export type ProbeOutcome =
-  | { readonly kind: 'answer'; readonly status: number }
+  /** `body`: only where it was asked for; null where it cannot be read. */
+  | { readonly kind: 'answer'; readonly status: number; readonly body?: string | null }
   /** The endpoint's doing: refused, closed, not HTTP. `isAbrupt`: our own lateness could have caused it. */
   | { readonly kind: 'failure'; readonly detail: string; readonly isAbrupt: boolean }
   /** Ours: no descriptor or memory was left. Says nothing about the endpoint. */
@@ -47,9 +49,19 @@ export class Probe {
   #fieldBytes = 0
   #isDone = false
   #isConnected = false
+  readonly #wantsBody: boolean
+  #status = 0
+  #body: BodyReader | null = null
 
-  constructor(address: SocketAddress, request: Buffer, onDone: (outcome: ProbeOutcome) => void) {
+  /** `wantsBody`: what follows the status line is read as well, as far as `BodyReader` does. */
+  constructor(
+    address: SocketAddress,
+    request: Buffer,
+    onDone: (outcome: ProbeOutcome) => void,
+    wantsBody: boolean = false,
+  ) {
     this.#onDone = onDone
+    this.#wantsBody = wantsBody
     const options: NetConnectOpts =
       address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
     const socket = connect(options)
@@ -59,14 +71,19 @@ export class Probe {
       socket.write(request)
     })
     socket.on('data', (bytes: Buffer) => this.#read(bytes))
-    socket.on('end', () => this.#fail('it closed before it answered', true))
+    socket.on('end', () => this.#ended())
     socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error))
-    socket.on('close', () => this.#fail('it closed before it answered', true))
+    socket.on('close', () => this.#ended())
   }
 
   /** Has the connection been made? Says which half of a timeout it was. */
   get isConnected(): boolean {
     return this.#isConnected
+  }
+
+  /** Of an answer whose body is still being read; 0: none yet. */
+  get status(): number {
+    return this.#status
   }
 
   /** Drops the check; `onDone` is not called any more. */
@@ -76,6 +93,7 @@ export class Probe {
   }
 
   #read(bytes: Buffer): void {
+    if (this.#body !== null) return this.#readBody(this.#body, bytes)
     let rest = bytes
     while (!this.#isDone && rest.length > 0) rest = this.#isSkipping ? this.#skipFields(rest) : this.#readStatus(rest)
   }
@@ -113,7 +131,11 @@ export class Probe {
     const status = Number(match?.[1])
     if (match === null) this.#fail('its answer is not HTTP', false)
     // 101 is no interim answer: nothing of HTTP follows it.
-    else if (status >= 200 || status === 101) this.#done({ kind: 'answer', status })
+    else if (status >= 200 && this.#wantsBody) {
+      this.#status = status
+      this.#body = new BodyReader()
+      this.#readBody(this.#body, bytes.subarray(end + 1 - had))
+    } else if (status >= 200 || status === 101) this.#done({ kind: 'answer', status })
     else if (this.#interim === MAX_INTERIM) this.#fail(`it sent more than ${MAX_INTERIM} interim answers`, false)
     else {
       this.#interim += 1
@@ -125,7 +147,18 @@ export class Probe {
     return NOTHING
   }
 
+  #readBody(body: BodyReader, bytes: Buffer): void {
+    if (body.feed(bytes)) this.#done({ kind: 'answer', status: this.#status, body: body.text() })
+  }
+
+  #ended(): void {
+    if (this.#body === null) return this.#fail('it closed before it answered', true)
+    this.#body.end()
+    this.#done({ kind: 'answer', status: this.#status, body: this.#body.text() })
+  }
+
   #failed(error: NodeJS.ErrnoException): void {
+    if (this.#body !== null) return this.#ended()
     const code = error.code ?? error.message
     if (LOCAL_CODES.has(code)) this.#done({ kind: 'local', detail: code })
     else this.#fail(FAILURE_WORDS[code] ?? code, code === 'ECONNRESET' || code === 'EPIPE')

@@ -7,6 +7,7 @@ import { type Context, Hono } from 'hono'
 import { PROMETHEUS_CONTENT_TYPE } from '../observe/prometheus.ts'
 import type { ControlCalls } from './control-calls.ts'
 import { readEndpointChange, unknownEndpoint } from './endpoint-change.ts'
+import { readEndpointSignals } from './endpoint-signals.ts'
 import { type ApiProblem, problemResponse } from './problem-response.ts'
 import type { BalancerView, CallResult } from './protocol.ts'
 import { type GuardRules, guard } from './request-guard.ts'
@@ -99,6 +100,19 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
     })
     app.all(`/api/v1/endpoints/:id/${value}`, () => problemResponse(methodNotAllowed('DELETE')))
   }
+  app.put('/api/v1/endpoints/:id/signals', async (c) => {
+    const id = endpointId(c)
+    if (id === null) return problemResponse(BAD_ID)
+    const body = await readBody(c.req.raw)
+    if (body === null) return problemResponse(BODY_TOO_LARGE)
+    const read = readEndpointSignals(body)
+    if ('title' in read) return problemResponse(read)
+    const pool = c.req.query('pool') ?? null
+    const unknown = unknownEndpoint(view(), id, pool)
+    if (unknown !== null) return problemResponse(unknown)
+    return callResponse(await calls.call({ name: 'set-signals', id, pool, signals: read.signals }))
+  })
+  app.all('/api/v1/endpoints/:id/signals', () => problemResponse(methodNotAllowed('PUT')))
   app.post('/api/v1/workers/:index/kill', async (c) => {
     if (!options.allowWorkerKill) return problemResponse(KILL_NOT_ALLOWED)
     const index = /^\d{1,3}$/.test(c.req.param('index')) ? Number(c.req.param('index')) : -1

@@ -59,12 +59,23 @@ export function unknownEndpoint(view: BalancerView, id: string, pool: string | n
   const ids = pools.flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.id))
   if (ids.includes(id)) return null
   const where = pool === null ? '' : ` in the pool ${quote(pool)}`
-  return {
-    status: 404,
-    title: 'no such endpoint',
-    detail: `There is no endpoint ${quote(id)}${where}.`,
-    hint: nearest(id, ids),
-  }
+  const hint = nearestId(id, ids)
+  const list = hint === undefined ? `: ${listOf([...new Set(ids)])}` : ''
+  return { status: 404, title: 'no such endpoint', detail: `There is no endpoint ${quote(id)}${where}${list}.`, hint }
+}
+
+/** A port alone, or a host alone, is taken for the one endpoint that has it. */
+function nearestId(id: string, ids: readonly string[]): string | undefined {
+  const parts = new Set(ids.filter((each) => each.endsWith(`:${id}`) || each.startsWith(`${id}:`)))
+  return parts.size === 1 ? [...parts][0] : nearest(id, ids)
+}
+
+const LISTED_MAX = 8
+
+function listOf(ids: readonly string[]): string {
+  if (ids.length === 0) return 'there are none'
+  const more = ids.length > LISTED_MAX ? ` and ${ids.length - LISTED_MAX} more` : ''
+  return `there ${ids.length === 1 ? 'is' : 'are'} ${ids.slice(0, LISTED_MAX).map(quote).join(', ')}${more}`
 }
 
 /** A name from a request as it may stand in an answer: bounded, on one line. */

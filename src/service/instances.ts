@@ -28,7 +28,7 @@ interface Writer {
 
 /** A writer says so often that it is still there. */
 const FRESHEN_MS = 30_000
-/** A note from elsewhere that is older than this is not believed, and one that is much older is removed. */
+/** A note from elsewhere that is further from now than this is not believed, and one that is much older is removed. */
 const STALE_MS = 120_000
 const FORGOTTEN_MS = 7 * 24 * 3600 * 1000
 
@@ -43,6 +43,7 @@ export interface FoundInstance extends Instance {
 interface Note {
   readonly instance: FoundInstance
   readonly writer: Writer
+  /** Negative where the writer's clock is ahead of ours. */
   readonly ageMs: number
 }
 
@@ -107,9 +108,9 @@ export function findInstances(stateDirectories: readonly string[]): FoundInstanc
       if (note === null) continue
       const { instance, writer, ageMs } = note
       if (writer.processes !== visibleProcesses()) {
-        if (ageMs < STALE_MS) elsewhere.push(instance)
+        if (Math.abs(ageMs) < STALE_MS) elsewhere.push(instance)
         else if (ageMs > FORGOTTEN_MS) tryRemove(file)
-      } else if (isAlive(instance.pid) && startTicks(instance.pid) === writer.startTicks) here.push(instance)
+      } else if (isAlive(instance.pid) && isSameStart(startTicks(instance.pid), writer.startTicks)) here.push(instance)
       else tryRemove(file)
     }
   }
@@ -178,6 +179,11 @@ function startTicks(pid: number): string | null {
   } catch {
     return null
   }
+}
+
+/** Where either side was not told (`hidepid`, another user's process) the pid alone is believed. */
+function isSameStart(now: string | null, then: string | null): boolean {
+  return now === null || then === null || now === then
 }
 
 function isAlive(pid: number): boolean {

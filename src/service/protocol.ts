@@ -89,6 +89,12 @@ export type ServiceCall =
       readonly weight?: number | null
       readonly state?: EndpointState | null
     }
+  | {
+      readonly name: 'set-signals'
+      readonly pool: string | null
+      readonly id: string
+      readonly signals: Readonly<Record<string, number>>
+    }
   | { readonly name: 'kill-worker'; readonly index: number }
   | { readonly name: 'reload' }
 

@@ -117,7 +117,7 @@ export function sharedWords(pool: Pick<PoolStatus, 'name' | 'endpoints'>): strin
   const lines = shared.slice(0, SHARED_MAX).map(({ id, pools, healthPool }) => {
     const others = pools.filter((name) => name !== pool.name).join(', ')
     const check = healthPool === null ? '' : `; the health check is that of ${healthPool}`
-    return `${id} is in ${others} as well: drain and weight act in all of them${check}`
+    return `${id} is in ${others} as well: its numbers are those of all of them together, and drain and weight act in all of them${check}`
   })
   return shared.length > SHARED_MAX ? [...lines, `and ${shared.length - SHARED_MAX} more`] : lines
 }

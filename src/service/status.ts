@@ -35,6 +35,7 @@ export interface StatusTotals {
   readonly exchanges: number
   readonly exchangesOpen: number
   readonly tunnelsOpen: number
+  /** Further attempts after one that failed, whatever the cause. */
   readonly retries: number
   readonly clientAborts: number
   readonly bytesReceived: number
@@ -94,6 +95,7 @@ export interface EndpointStatus {
   /** Attempts that ended. */
   readonly requests: number
   readonly failures: number
+  /** Attempts here that followed one that had failed, here or elsewhere. */
   readonly retries: number
   readonly statuses: StatusCounts
   readonly bytesReceived: number

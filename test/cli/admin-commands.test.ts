@@ -125,7 +125,7 @@ test('status marks what was set by hand, and which endpoints are in several pool
   assert.match(stdout, /^ {2}b +fit +1 /m)
   assert.match(
     stdout,
-    /^ {2}a is in api as well: drain and weight act in all of them; the health check is that of web$/m,
+    /^ {2}a is in api as well: its numbers are those of all of them together, and drain and weight act in all of them; the health check is that of web$/m,
   )
   assert.doesNotMatch(stdout, /b is in/)
 })
@@ -149,7 +149,9 @@ test('an unknown endpoint is an error that names the nearest, without a stack tr
   const { code, stdout, stderr } = await evenkeel(service, ['drain', '127.0.0.1:9011'])
   assert.equal(code, 1)
   assert.equal(stdout, '')
-  assert.match(stderr, /There is no endpoint "127\.0\.0\.1:9011"\n.*did you mean 127\.0\.0\.1:9001\?/)
+  assert.equal(stderr, "error: there is no endpoint '127.0.0.1:9011'\n  did you mean '127.0.0.1:9001'?\n")
+  const far = await evenkeel(service, ['drain', '29001'])
+  assert.equal(far.stderr, "error: there is no endpoint '29001': there are '127.0.0.1:9001', '127.0.0.1:9002'\n")
   assert.doesNotMatch(stderr, /\n\s+at /)
   const json = await evenkeel(service, ['drain', '127.0.0.1:9011', '--json'])
   assert.equal(JSON.parse(json.stdout).ok, false)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, test } from 'node:test'
 import { makeProgram } from '../../src/cli/main.ts'
+import { nearestCommands } from '../../src/cli/nearest-command.ts'
 import { evenkeel } from './evenkeel-process.ts'
 
 const page = readFileSync(resolve(import.meta.dirname, '../../docs/reference/commands.md'), 'utf8')
@@ -65,6 +66,7 @@ describe('the exit code', () => {
     const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
       [[], /Usage: evenkeel/],
       [['chekc'], /Did you mean check\?/],
+      [['stat'], /unknown command 'stat'\n\(Did you mean status\?\)/],
       [['check', '--jsn'], /Did you mean --json\?/],
       [['proxy', '--from', ':1'], /required option '--to/],
       [['proxy', '--from', ':1', '--to', 'a:1', '--workers', 'x'], /number or 'auto'/],
@@ -77,6 +79,14 @@ describe('the exit code', () => {
         assert.match(stderr, says)
         assert.doesNotMatch(stderr, /^\s+at /m)
       }),
+    )
+  })
+
+  test('names the command that a word begins before one that is spelled like it', () => {
+    const names = ['start', 'status', 'check', 'weight']
+    assert.deepEqual(
+      ['stat', 'sta', 'WE', 'chekc', 'zzzzz', ''].map((word) => nearestCommands(word, names)),
+      [['status'], ['start', 'status'], ['weight'], ['check'], [], []],
     )
   })
 

@@ -35,7 +35,7 @@ function check(name: string, change: Partial<DoctorFacts>): Check {
 test('a machine without a fault has no warning, and what cannot be seen is none', () => {
   for (const facts of [
     well,
-    { ...well, config: good, balancers: [{ url: 'unix:/a', pid: 1, state: 'ready', answers: true }] },
+    { ...well, config: good, balancers: [{ url: 'unix:/a', pid: 1, state: 'ready', answers: true, problems: [] }] },
     { ...well, maxOpenFiles: null, somaxconn: null, tcpMaxSynBacklog: null, localPortRange: null, tcpMigrateReq: null },
   ]) {
     assert.deepEqual(
@@ -54,7 +54,7 @@ test('whatever is not well comes with what to do, and what is well without', () 
     maxOpenFiles: 256,
     availableMemoryBytes: 10 * MIB,
     config: { ...good, needs: { ...needs, workers: 64, hasAdmin: false } },
-    balancers: [{ url: 'unix:/a', pid: null, state: 'draining', answers: true }],
+    balancers: [{ url: 'unix:/a', pid: null, state: 'draining', answers: true, problems: [] }],
     stateProblem: 'EACCES',
   }
   for (const { verdict, advice, message } of [...judge(ill), ...judge(well)]) {
@@ -83,14 +83,30 @@ test('each fault has its verdict', () => {
     ['config', { config: { ...good, problems: ['a.json:1:1: bad', 'x'], needs: null } }, 'fail', /bad \(and 1 more\)/],
     ['config', { config: { ...good, warnings: ['a.json: odd'] } }, 'warn', /odd$/],
     ['admin API', { config: { ...good, needs: { ...needs, hasAdmin: false } } }, 'warn', /opens none/],
-    ['balancer', { balancers: [{ url: 'u', pid: 1, state: 'refused', answers: false }] }, 'fail', /pid 1.*refused/],
     [
       'balancer',
-      { balancers: [{ url: null, pid: 7, state: 'unknown', answers: false }] },
+      { balancers: [{ url: 'u', pid: 1, state: 'refused', answers: false, problems: [] }] },
+      'fail',
+      /pid 1.*refused/,
+    ],
+    [
+      'balancer',
+      { balancers: [{ url: null, pid: 7, state: 'unknown', answers: false, problems: [] }] },
       'warn',
       /pid 7 has no admin API/,
     ],
-    ['balancer', { balancers: [{ url: 'u', pid: null, state: 'draining', answers: true }] }, 'warn', /^u is not ready/],
+    [
+      'balancer',
+      { balancers: [{ url: 'u', pid: 7, state: 'ready', answers: true, problems: ['a.json:1:2: bad', 'x'] }] },
+      'warn',
+      /before the newest; refused was: a\.json:1:2: bad \(and 1 more\)$/,
+    ],
+    [
+      'balancer',
+      { balancers: [{ url: 'u', pid: null, state: 'draining', answers: true, problems: [] }] },
+      'warn',
+      /^u is not ready/,
+    ],
   ]
   for (const [name, change, verdict, message] of cases) {
     const found = check(name, change)

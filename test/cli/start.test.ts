@@ -181,10 +181,44 @@ describe('evenkeel start', () => {
     await using running = new EvenkeelProcess(['start', '--config', file])
     assert.equal(await running.exited(), 1)
     taken.close()
-    assert.match(running.stderr, new RegExp(`error: .*127\\.0\\.0\\.1:${port}`))
-    assert.match(running.stderr, /another program listens there/)
+    assert.match(
+      running.stderr,
+      new RegExp(
+        `^error: the balancer cannot start\n {2}\\S*f\\.json:1:\\d+: listeners\\[127\\.0\\.0\\.1:${port}\\]\\.bind: cannot listen on 127\\.0\\.0\\.1:${port}: .*in use.*\\(stop the program that has it`,
+      ),
+    )
     assert.equal(running.stderr.split('in use').length - 1, 1, running.stderr)
     assert.doesNotMatch(running.stderr, /^\s+at /m)
+  })
+})
+
+describe('a reload that was refused', () => {
+  test('is named with its line, stands in status and doctor, and stands no longer when the edit is taken back', async () => {
+    const state = mkdtempSync(join(folder, 'state-'))
+    const env = { EVENKEEL_STATE_DIR: state }
+    const taken = createTcpServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const text = (more: string): string =>
+      `version: 1\nworkers: 1\nlisteners:\n  - name: public\n    bind: 127.0.0.1:0\n${more}routes: [{ pool: web }]\npools: { web: { endpoints: ['${one}'] } }\nadmin: { bind: '127.0.0.1:0' }\n`
+    const file = write('undone.yaml', text(''))
+    await using running = new EvenkeelProcess(['start', file], { env })
+    await running.says('stderr', /admin API on/)
+    write('undone.yaml', text(`  - name: second\n    bind: 127.0.0.1:${port}\n`))
+    await running.says('stderr', /undone\.yaml:7:11: listeners\[second\]\.bind: cannot listen on .*in use/)
+    const problems = async (): Promise<readonly string[]> =>
+      (JSON.parse((await evenkeel(['status', '--json'], { env })).stdout) as { config: { problems: string[] } }).config
+        .problems
+    assert.match((await problems()).join(), /undone\.yaml:7:11: listeners\[second\]/)
+    const doctor = await evenkeel(['doctor'], { env })
+    assert.match(doctor.stdout, /! balancer .*refused was: .*listeners\[second\]\.bind/)
+    write('undone.yaml', text(''))
+    await running.says('stderr', /the config in force is the file's again \(the file changed\)/)
+    for (const until = Date.now() + 5000; ; await sleep(50)) {
+      if ((await problems()).length === 0) break
+      assert.ok(Date.now() < until, 'the refusal still stands')
+    }
+    taken.close()
   })
 })
 

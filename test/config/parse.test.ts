@@ -73,6 +73,7 @@ describe('settings', () => {
             address: { kind: 'ip', host: '127.0.0.1', port: 9001, ipv6Only: false },
             weight: 1,
             zone: null,
+            tier: 0,
             maxConnections: 0,
             state: 'active',
           },
@@ -93,6 +94,7 @@ describe('settings', () => {
     })
     assert.deepEqual(rest, {
       version: 1,
+      instance: { name: 'auto', zone: null },
       workers: 'auto',
       forwarded: { xForwarded: true, standard: false, via: true, viaName: 'auto' },
       accessLog: false,
@@ -118,6 +120,7 @@ describe('settings', () => {
       method: 'GET',
       headers: {},
       host: null,
+      signals: {},
     })
   })
 
@@ -278,14 +281,22 @@ describe('a broken config', () => {
     for (const name of ['least-conn', 'least_conn', 'leastconn', 'LEAST_REQUEST', 'least_connections']) {
       assert.equal(hint(name), "did you mean 'least-requests'?", name)
     }
-    for (const name of ['roundrobin', 'round_robin', 'ROUND_ROBIN', 'static-rr', 'wrr', 'weighted_round_robin']) {
+    for (const name of ['roundrobin', 'round_robin', 'ROUND_ROBIN', 'static-rr']) {
       assert.equal(hint(name), "did you mean 'round-robin'?", name)
     }
+    for (const name of ['wrr', 'weighted_round_robin']) {
+      assert.equal(hint(name), "did you mean 'weighted-round-robin'?", name)
+    }
+    assert.equal(hint('first'), "did you mean 'first-available'?")
     for (const name of ['power-of-two-choices', 'random_choose', 'P2C'])
       assert.equal(hint(name), "did you mean 'p2c'?", name)
     assert.equal(hint('RANDOM'), "did you mean 'random'?")
-    for (const name of ['ring_hash', 'ip_hash', 'source', 'MAGLEV', 'uri'])
-      assert.match(hint(name) ?? '', /^no picker hashes yet; one of round-robin/)
+    for (const name of ['ring_hash', 'RingHash', 'ketama', 'uri', 'url_param', 'consistent-hash'])
+      assert.equal(hint(name), "did you mean 'ring-hash'?", name)
+    for (const name of ['ip_hash', 'source', 'source_ip', 'client_ip_hash'])
+      assert.equal(hint(name), "did you mean 'ip-hash'?", name)
+    assert.equal(hint('MAGLEV'), "did you mean 'maglev'?")
+    assert.equal(hint('hrw'), "did you mean 'rendezvous'?")
     assert.match(hint('constructor') ?? '', /^one of round-robin/)
   })
 

@@ -90,6 +90,7 @@ test('all problems are told at once, and the ports of the others are let go', as
       ['strange', 'EADDRNOTAVAIL'],
     ],
   )
+  assert.match(problems[1]?.hint ?? '', /`ip addr`.*0\.0\.0\.0/)
   const free = addresses.get('free')!.address
   await listen(context, { host: '127.0.0.1', port: free.kind === 'ip' ? free.port : 0 })
 })

@@ -100,3 +100,21 @@ test('an endpoint that two pools share is one: a change answers with both, and t
     assert.deepEqual(overlay, { state: 'draining' })
   }
 })
+
+test('the log says once what changed', async (context) => {
+  const { balancer, log } = await startBalancer(context, configOf([A]), { workerUrl: FIXTURE })
+  await balancer.setEndpoint({ id: ID, weight: 5 })
+  const said = log.filter(({ event }) => event === 'endpoint-weight').map(({ message }) => message)
+  assert.deepEqual(said, [`endpoint '${ID}' (web) weight: 5, was 1`])
+})
+
+test('a reload warns of what is doubtful about a config, and a refusal stands until it is taken back', async (context) => {
+  const balancer = await start(context, configOf([A]))
+  const [warning] = await warningsOf(balancer, configOf([A], { routes: [] }))
+  assert.match(warning!, /^warning: routes: there are no routes/)
+  assert.equal(balancer.clearRefusal(), false)
+  assert.equal((await balancer.reload({} as Config)).ok, false)
+  assert.notDeepEqual(balancer.view().config.problems, [])
+  assert.equal(balancer.clearRefusal(), true)
+  assert.deepEqual(balancer.view().config.problems, [])
+})

@@ -1,8 +1,9 @@
 /** A bug on the request path costs the connection that met it: it is counted and told, and everything else goes on. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { AccessRecorder } from '../../src/edge/access-recorder.ts'
 import { InternalErrors } from '../../src/edge/internal-errors.ts'
-import { answering, type Edge, get, ok, post, wire } from '../wire/harness.ts'
+import { answering, type Edge, get, ok, post, sleep, wire } from '../wire/harness.ts'
 
 /** Puts a bug into a part of the worker: the method throws `times` times, then it is well again. */
 function breakMethod(owner: object, name: string, times = 1): void {
@@ -100,6 +101,61 @@ wire('a bug in a timeout ends what it was of', async (lab) => {
   assert.notEqual(await client.ending(), 'open')
   // The one ledger that the bug was in.
   edge.table.release(0, 0, edge.plan.pools[0]!.endpoints[0]!.generation)
+})
+
+wire('a bug after the answer ends the connection: it must not stay and never answer again', async (lab) => {
+  const edge = await lab.edge({ origins: [await lab.origin()] })
+  const log = { fields: [], record: () => undefined, dropped: 0, close: () => Promise.resolve() }
+  for (const [owner, name] of [
+    [edge.worker.exchanges, 'giveBack'],
+    [log, 'record'],
+  ] as const) {
+    if (owner === log) edge.worker.context.accessLog = log as unknown as AccessRecorder
+    const client = await edge.connect()
+    breakMethod(owner, name)
+    client.write(get())
+    assert.equal((await client.answer()).status, 200)
+    assert.notEqual(await client.ending(), 'open')
+  }
+  edge.worker.context.accessLog = null
+  await edge.quiet()
+  assert.deepEqual(edge.counted, { EK_INTERNAL: 2 })
+})
+
+wire('a bug after the answer to a timeout ends the connection', async (lab) => {
+  const origin = await lab.origin(async (upstream) => {
+    await upstream.request()
+    await upstream.ending()
+  })
+  const edge = await lab.edge({ origins: [origin], timeouts: { exchangeMs: 50 } })
+  breakMethod(edge.worker.exchanges, 'giveBack')
+  const client = await edge.connect()
+  client.write(get())
+  assert.equal((await client.answer()).status, 504)
+  assert.notEqual(await client.ending(), 'open')
+})
+
+wire('what was answered with a 500 is not sent to another endpoint afterwards', async (lab) => {
+  const dead = { kind: 'ip', host: '127.0.0.1', port: 1, ipv6Only: false } as const
+  const origin = await lab.origin()
+  const edge = await lab.edge({ origins: [dead, origin] })
+  breakMethod(edge.worker.context.table, 'recordRetry')
+  const client = await edge.connect()
+  client.write(post('pay 100'))
+  assert.equal((await client.answer('POST')).status, 500)
+  await edge.quiet()
+  await sleep(100)
+  assert.equal(origin.requests.length, 0)
+})
+
+wire('a client in the middle of its body gets the 500, and no reset, also when it asked for the close', async (lab) => {
+  const edge = await lab.edge({ origins: [await lab.origin((upstream) => upstream.ending().then(() => undefined))] })
+  breakMethod(edge.worker.context.requestIds, 'make')
+  const client = await edge.connect()
+  client.write('POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 600000\r\n\r\n')
+  await client.pour(Buffer.alloc(100_000), 600_000)
+  assert.equal((await client.answer('POST')).status, 500)
+  assert.equal(await client.ending(), 'fin')
 })
 
 wire('a client that sends on behind a bug is read no further', async (lab) => {

@@ -188,6 +188,8 @@ seam(
     second.answerEnd()
     assert.deepEqual(stream.events, ['respond 200', 'last', 'end'])
     assert.equal(edge.counter('REPLAYS'), 1)
+    assert.equal(edge.counter('RETRIES'), 1, 'a replay is a retry: the totals say what the rows of the endpoints say')
+    assert.equal(edge.context.table.snapshot(0).retries, 1)
   },
   { endpoints: 1 },
 )

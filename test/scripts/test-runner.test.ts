@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 const script = resolve(import.meta.dirname, '../../scripts/test.ts')
 
@@ -79,3 +81,46 @@ test('filters choose files by a part of their path, and one that matches nothing
   assert.match(chosen.text, /ℹ tests 1\n/)
   assert.equal(runTree(t, tree, ['nothing-like-that']).code, 1)
 })
+
+test('a signal ends it with the files that run and what those started', {
+  skip: process.platform !== 'linux' && 'needs /proc',
+}, async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'evenkeel-runner-'))
+  t.after(() => rmSync(root, { recursive: true, force: true }))
+  mkdirSync(join(root, 'test/a'), { recursive: true })
+  const pids = join(root, 'pids')
+  writeFileSync(
+    join(root, 'test/a/long.test.ts'),
+    `import { test } from 'node:test'
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+test('x', async () => {
+  // It does not go by SIGTERM, as a balancer that drains.
+  const child = spawn(process.execPath, ['-e', "process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); process.stdout.write('up')"])
+  await new Promise((resolve) => child.stdout.once('data', resolve))
+  writeFileSync(${JSON.stringify(pids)}, [process.pid, child.pid].join(' '))
+  await new Promise((resolve) => setTimeout(resolve, 60_000))
+})
+`,
+  )
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
+  const runner = spawn(process.execPath, [script, '--root', root], { env, stdio: 'ignore' })
+  t.after(() => runner.kill('SIGKILL'))
+  const exit = once(runner, 'exit')
+  for (const until = Date.now() + 20_000; !existsSync(pids) && Date.now() < until; ) await sleep(20)
+  const started = readFileSync(pids, 'utf8').split(' ').map(Number)
+  assert.equal(started.length, 2)
+  runner.kill('SIGTERM')
+  assert.deepEqual(await exit, [143, null])
+  for (const until = Date.now() + 3000; started.some(isRunning) && Date.now() < until; ) await sleep(20)
+  assert.deepEqual(started.map(isRunning), [false, false])
+})
+
+function isRunning(pid: number): boolean {
+  try {
+    // A zombie that nobody has waited for is no process any more.
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}

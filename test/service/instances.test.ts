@@ -102,6 +102,39 @@ test('a note from another pid namespace is neither judged by its pid nor removed
   assert.ok(!fs.existsSync(file), 'it was forgotten')
 })
 
+test('a note from elsewhere whose time is in the future does not count as fresh, but for a clock that is a little ahead', () => {
+  const folder = scratch()
+  const file = writeInstance(folder, alive, 'container')
+  rewrite(file, ELSEWHERE)
+  age(file, -10 * 60_000)
+  assert.deepEqual(findInstances([folder]), [])
+  assert.ok(fs.existsSync(file))
+  age(file, -20_000)
+  assert.equal(findInstances([folder]).length, 1)
+})
+
+test('a living process whose start one side was not told is believed by its pid', () => {
+  const folder = scratch()
+  const file = writeInstance(folder, alive, 'hidden from its writer')
+  rewrite(file, { startTicks: null })
+  assert.equal(findInstances([folder]).length, 1)
+  assert.ok(fs.existsSync(file))
+})
+
+test('a living process whose start cannot be read from here is believed by its pid', (t) => {
+  const folder = scratch()
+  const file = writeInstance(folder, alive, 'hidden from here')
+  rewrite(file, { startTicks: '1' })
+  const read = fs.readFileSync
+  // As with `hidepid` for another user's process; only root could mount a /proc like that.
+  t.mock.method(fs, 'readFileSync', (...args: Parameters<typeof read>) => {
+    if (args[0] === `/proc/${process.pid}/stat`) throw new Error('ENOENT')
+    return read(...args)
+  })
+  assert.equal(findInstances([folder]).length, 1)
+  assert.ok(fs.existsSync(file))
+})
+
 test('an instance that is seen from here comes before those of other containers', () => {
   const folder = scratch()
   rewrite(writeInstance(folder, { ...alive, url: 'http://127.0.0.1:2', startedAtMs: 5000 }, 'container'), ELSEWHERE)

@@ -135,7 +135,10 @@ test('the status marks what was set by hand, and says in which pools an endpoint
   const page = (await service.get('/')).text
   assert.match(page, /draining \(by hand\)/)
   assert.match(page, /5 \(by hand, file: 1\)/)
-  assert.match(page, /a is in api as well: drain and weight act in all of them; the health check is that of api/)
+  assert.match(
+    page,
+    /a is in api as well: its numbers are those of all of them together, and drain and weight act in all of them; the health check is that of api/,
+  )
 })
 
 test('the service thread gives signs of life', async () => {
@@ -181,6 +184,10 @@ test('an unknown id or pool is a 404 that names the nearest', async () => {
   const id = await service.post('/api/v1/endpoints/127.0.0.1:9011', { weight: 1 })
   assert.equal(id.status, 404)
   assert.equal(id.json.hint, '127.0.0.1:9001')
+  const port = await service.post('/api/v1/endpoints/9002', { weight: 1 })
+  assert.deepEqual([port.status, port.json.hint], [404, '127.0.0.1:9002'])
+  const none = await service.post('/api/v1/endpoints/29001', { weight: 1 })
+  assert.equal(none.json.detail, 'There is no endpoint "29001": there are "127.0.0.1:9001", "127.0.0.1:9002".')
   const pool = await service.post('/api/v1/endpoints/127.0.0.1:9001', { weight: 1, pool: 'wep' })
   assert.equal(pool.status, 404)
   assert.equal(pool.json.hint, 'web')

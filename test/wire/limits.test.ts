@@ -91,6 +91,26 @@ for (const isSplit of [false, true])
     },
   )
 
+for (const connection of ['', 'Connection: close\r\n'])
+  wire(
+    `a client in the middle of a body beyond the limit gets its 413 and no reset ${connection.trim()}`,
+    async (lab) => {
+      const edge = await lab.edge({
+        origins: [await lab.origin((upstream) => upstream.ending().then(() => undefined))],
+        limits: { bodyBytes: 100_000 },
+      })
+      const client = await edge.connect()
+      client.write(`POST / HTTP/1.1\r\nHost: a\r\n${connection}Transfer-Encoding: chunked\r\n\r\n`)
+      const piece = Buffer.concat([Buffer.from('4000\r\n'), Buffer.alloc(0x4000, 97), Buffer.from('\r\n')])
+      client.stopReading()
+      await client.pour(piece, 40 * piece.length)
+      await sleep(30)
+      client.startReading()
+      assert.equal((await client.answer('POST')).status, 413)
+      assert.equal(await client.ending(), 'fin')
+    },
+  )
+
 waiting('connections', () => {
   wire('over the limit of the listener get a 503, until one of the others ends', async (lab) => {
     const origin = await lab.origin()

@@ -56,7 +56,7 @@ waiting('retries', () => {
       assert.equal((await client.answer()).text, wanted)
     }
     assert.equal(edge.counter('REPLAYS'), 1)
-    assert.equal(edge.counter('RETRIES'), 0)
+    assert.equal(edge.counter('RETRIES'), 1)
     assert.equal(edge.table.snapshot(0).retries, 1)
   })
 

@@ -408,6 +408,26 @@ waiting('timeouts', () => {
       assert.equal(edge.table.snapshot(0).failures, 0, 'which is not the fault of the endpoint')
     })
 
+    wire('that takes nothing loses the connection though it sends a byte now and then', async (lab) => {
+      const size = 100 * 1024 * 1024
+      const origin = await lab.origin(async (upstream) => {
+        await upstream.request()
+        upstream.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
+        await upstream.pour(Buffer.alloc(65_536), size)
+      })
+      const edge = await lab.edge({ origins: [origin], timeouts: { sendIdleMs: SHORT_MS } })
+      const client = await edge.connect()
+      client.stopReading()
+      client.write(get())
+      const drip = setInterval(() => client.write('x'), SHORT_MS / 3)
+      try {
+        await edge.quiet()
+      } finally {
+        clearInterval(drip)
+      }
+      only(edge, 'EK_SEND_TIMEOUT')
+    })
+
     wire('that reads slowly is reading all the same', async (lab) => {
       const size = 20_000_000
       const origin = await lab.origin(async (upstream) => {

@@ -95,7 +95,7 @@ export class Meter {
       p95: bucketQuantile(LATENCY_BOUNDS_MS, all, 0.95),
       answered: now.answered,
       failed: this.#board.counterTotal(Counter.RESPONSES_5XX),
-      retried: this.#board.counterTotal(Counter.RETRIES) + this.#board.counterTotal(Counter.REPLAYS),
+      retried: this.#board.counterTotal(Counter.RETRIES),
       history: this.#history,
     }
   }

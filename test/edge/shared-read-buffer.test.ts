@@ -5,7 +5,7 @@ import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { acceptConnections } from '../../src/edge/accept-connections.ts'
+import { acceptWithSharedBuffer } from '../../src/edge/shared-read-buffer.ts'
 
 async function listen(context: TestContext, where: net.ListenOptions): Promise<net.Server> {
   const server = net.createServer({ allowHalfOpen: true })
@@ -27,7 +27,7 @@ test('the connections of a worker read into one buffer: this node has the names 
   const server = await listen(context, { host: '127.0.0.1', port: 0 })
   const memories: ArrayBufferLike[] = []
   const texts: string[] = []
-  acceptConnections(server, (socket) => {
+  acceptWithSharedBuffer(server, (socket) => {
     context.after(() => socket.destroy())
     socket.on('data', (bytes: Buffer) => {
       memories.push(bytes.buffer)
@@ -49,7 +49,7 @@ test('a client that ends its side still gets its answer, and both ends are seen'
   const server = await listen(context, { host: '127.0.0.1', port: 0 })
   let received = 0
   const closed = new Promise<void>((resolve) => {
-    acceptConnections(server, (socket) => {
+    acceptWithSharedBuffer(server, (socket) => {
       socket.on('data', (bytes: Buffer) => {
         received += bytes.length
       })
@@ -68,7 +68,7 @@ test('a client that ends its side still gets its answer, and both ends are seen'
 
 test('nothing is read of a paused socket, and nothing lost', async (context) => {
   const server = await listen(context, { host: '127.0.0.1', port: 0 })
-  const accepted = new Promise<net.Socket>((resolve) => acceptConnections(server, resolve))
+  const accepted = new Promise<net.Socket>((resolve) => acceptWithSharedBuffer(server, resolve))
   const client = connect(context, server)
   const socket = await accepted
   context.after(() => socket.destroy())
@@ -92,7 +92,7 @@ test('unix sockets are accepted alike', async (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'accept-'))
   context.after(() => rmSync(folder, { recursive: true, force: true }))
   const server = await listen(context, { path: join(folder, 'socket') })
-  acceptConnections(server, (socket) => {
+  acceptWithSharedBuffer(server, (socket) => {
     socket.on('data', (bytes: Buffer) => socket.end(bytes.toString()))
   })
   const client = connect(context, server)
@@ -110,7 +110,7 @@ test("where node's private names are not as expected its own sockets serve", asy
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
-  acceptConnections(without, (socket) => {
+  acceptWithSharedBuffer(without, (socket) => {
     socket.on('data', (bytes: Buffer) => socket.end(bytes.toString()))
   })
   const client = connect(context, server)

@@ -29,7 +29,7 @@ type HandleOptions = net.SocketConstructorOpts & { readonly handle: net.SocketCo
  * From now on each connection of the server that listens goes to `accept`. The bytes of its `data` events are borrowed: they
  * are valid during the event alone. Half-open connections stay open.
  */
-export function acceptConnections(server: net.Server, accept: (socket: net.Socket) => void): void {
+export function acceptWithSharedBuffer(server: net.Server, accept: (socket: net.Socket) => void): void {
   const handle = (server as unknown as OwnedServer)._handle
   const original = handle?.onconnection
   if (handle === undefined || handle === null || typeof original !== 'function') {
