@@ -241,7 +241,7 @@ class LeastPicker implements Picker {
 }
 
 const EXACT_OPTION = `true: work out every cost at every pick however many endpoints there are; default false: above ${FULL_SCAN_MAX} an index, in which costs are worked out anew when something happens and in turns`
-const COST = `some 5 ns per endpoint up to ${FULL_SCAN_MAX}, then under 1 µs at any size, what it learns included`
+const COST = `some 5 ns per endpoint up to ${FULL_SCAN_MAX}, then about 1 µs at any size, what it learns included`
 
 export const leastResponseTimeEntry: PickerEntry = {
   name: 'least-response-time',
