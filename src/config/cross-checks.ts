@@ -229,7 +229,13 @@ function checkPickerOptions(balance: unknown, path: readonly PathStep[], finding
   const picker: PickerEntry | undefined = Object.hasOwn(PICKERS, name) ? PICKERS[name as PickerName] : undefined
   if (picker === undefined) return
   const own = Object.keys(picker.options)
-  const known = [...new Set([...own, ...(picker.usesKey === true ? KEY_OPTIONS : [])])]
+  const known = [
+    ...new Set([
+      ...own,
+      ...(picker.usesKey === true ? KEY_OPTIONS : []),
+      ...(picker.probes === true ? PROBE_OPTIONS : []),
+    ]),
+  ]
   checkPickerValues(picker, balance, own, path, findings)
   for (const key of Object.keys(balance)) {
     if (BESIDE_PICKER.has(key) || known.includes(key)) continue
@@ -258,6 +264,11 @@ const BESIDE_PICKER: ReadonlySet<string> = new Set([
 ])
 /** And for those that go by a key. */
 const KEY_OPTIONS = ['key', 'hash']
+/** And for those that ask endpoints. */
+const PROBE_OPTIONS = ['probePath', 'probeTimeoutMs']
+
+/** Options of pickers that are false in a balancer of several workers and others beside it. */
+const LIBRARY_OPTIONS: ReadonlySet<string> = new Set(['index'])
 
 /** Whether the picker takes its options is known best by making one. */
 function checkPickerValues(
@@ -279,6 +290,15 @@ function checkPickerValues(
     })
   }
   if (functions.length > 0) return
+  for (const key of own.filter((each) => LIBRARY_OPTIONS.has(each) && balance[each] === true)) {
+    findings.push({
+      path: [...path, key],
+      message: `'${key}' is right only where one owner sends all requests: each worker would count its own alone`,
+      hint: "leave it out, or write exact: true; it is for programs that use 'evenkeel/core'",
+      severity: 'error',
+      code: 'bad-value',
+    })
+  }
   try {
     picker.create(createLocalDeps(1), options)
   } catch (error) {

@@ -156,18 +156,33 @@ export interface NormalBalance {
   /** Absent: as tiers and zones of the endpoints ask for it. */
   readonly tiersAndZones?: false | Omit<TiersAndZonesOptions, 'zone'>
   readonly passReports?: boolean
+  readonly probePath?: string
+  readonly probeTimeoutMs?: number
 }
 
 function normaliseBalance(balance: Pool['balance']): NormalBalance {
   if (typeof balance === 'string') return { name: balance, options: {} }
-  const { picker, key, hash, slowStart, boundedLoad, panic, subset, tiersAndZones, passReports, ...own } = balance
+  const {
+    picker,
+    key,
+    hash,
+    slowStart,
+    boundedLoad,
+    panic,
+    subset,
+    tiersAndZones,
+    passReports,
+    probePath,
+    probeTimeoutMs,
+    ...own
+  } = balance
   const entry: PickerEntry | undefined = Object.hasOwn(PICKERS, picker) ? PICKERS[picker as PickerName] : undefined
   // A picker that places its endpoints by hashes as well uses the same function for both.
   const options = hash !== undefined && entry !== undefined && 'hash' in entry.options ? { ...own, hash } : own
   return {
     name: picker,
     options,
-    ...defined({ key, hash, slowStart, boundedLoad, panic, passReports }),
+    ...defined({ key, hash, slowStart, boundedLoad, panic, passReports, probePath, probeTimeoutMs }),
     ...(subset === undefined ? {} : { subset: defined(subset) }),
     ...(tiersAndZones === undefined ? {} : { tiersAndZones: tiersAndZones === false ? false : defined(tiersAndZones) }),
   }

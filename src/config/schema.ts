@@ -326,6 +326,21 @@ const modifiers = {
     .describe(
       'Pickers that go by signals read `endpoint-load-metrics` in answers and do not pass it on to clients; `true` passes it on.',
     ),
+  probePath: z
+    .string()
+    .regex(/^\/[\x21-\x7e]{0,1023}$/, "a probe's path begins with '/', has no spaces and at most 1024 characters")
+    .optional()
+    .describe(
+      'For pickers that ask endpoints (`prequal`): target of the probe, query included. It is answered with 200 and `{ "inFlight": 3, "latencyMs": 12.5 }` in JSON. Default: `/load`.',
+    ),
+  probeTimeoutMs: z
+    .int()
+    .min(10)
+    .max(60_000)
+    .optional()
+    .describe(
+      'For pickers that ask endpoints: how long an answer to a probe may take. Requests never wait for one. Default: 1000.',
+    ),
 }
 
 const pool = z

@@ -400,7 +400,20 @@ export function makePicker(
   { balance, endpoints }: Pick<PoolSettings, 'balance' | 'endpoints'>,
   instance: Settings['instance'],
 ): PickerPlan {
-  const { name, options, key, hash, slowStart, boundedLoad, panic, subset, tiersAndZones, passReports } = balance
+  const {
+    name,
+    options,
+    key,
+    hash,
+    slowStart,
+    boundedLoad,
+    panic,
+    subset,
+    tiersAndZones,
+    passReports,
+    probePath,
+    probeTimeoutMs,
+  } = balance
   const isTiered = endpoints.some(({ tier, zone }) => tier > 0 || (zone !== null && instance.zone !== null))
   const spillover = tiersAndZones ?? (isTiered ? {} : false)
   const modifiers: ModifierOptions = {
@@ -419,6 +432,8 @@ export function makePicker(
     ...(key === undefined ? {} : { key }),
     ...(hash === undefined ? {} : { hash }),
     ...(passReports === undefined ? {} : { passReports }),
+    ...(probePath === undefined ? {} : { probePath }),
+    ...(probeTimeoutMs === undefined ? {} : { probeTimeoutMs }),
   }
 }
 

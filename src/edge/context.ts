@@ -27,4 +27,6 @@ export interface WorkerContext {
   accessLog: AccessRecorder | null
   /** The worker accepts nothing new and closes what falls idle. */
   isDraining: boolean
+  /** Of all pools: see `load-prober.ts`. */
+  loadProbesRunning: number
 }

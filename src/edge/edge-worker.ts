@@ -74,6 +74,7 @@ export class EdgeWorker {
       identity: plan.identity,
       accessLog: null,
       isDraining: false,
+      loadProbesRunning: 0,
       internalErrors: new InternalErrors(
         (message) => post({ type: 'warning', message }),
         () => timers.clock(),
@@ -202,6 +203,7 @@ export class EdgeWorker {
     const { context } = this
     context.isDraining = true
     context.board.setState(context.index, WorkerState.DRAINING)
+    for (const pool of this.#pools.values()) pool.prober?.retire()
     const listeners = [...this.#listeners.values(), ...this.#retired]
     const deadline = setTimeout(() => {
       for (const listener of listeners) listener.destroy()

@@ -14,6 +14,7 @@ import { Fitness } from '../memory/endpoint-table.ts'
 import { SHARED_CLOCK_OFFSET_MS } from '../memory/shared-clock.ts'
 import type { EndpointPlan, PickerPlan, PoolDelta, PoolPlan } from '../pool/plan.ts'
 import type { WorkerContext } from './context.ts'
+import { LoadProber, type ProbingPicker } from './load-prober.ts'
 import { LoadReports } from './load-reports.ts'
 import { type KeyReader, keyReader } from './request-key.ts'
 import { type Connect, type Endpoint, UpstreamConnections } from './upstream-connections.ts'
@@ -58,6 +59,7 @@ export class WorkerPool {
   #keyOf: KeyReader | null = null
   #learner: Picker | null = null
   #reports: LoadReports | null = null
+  #prober: LoadProber | null = null
   /** Bits of `Fitness` that keep requests away; with a panic threshold health is the modifier's business. */
   #barred = -1
   /** For the pick that is being made: lets `#accept` be one function instead of a closure per request. */
@@ -87,6 +89,11 @@ export class WorkerPool {
   /** Reads load reports in answers; null where the picker goes by no signals. */
   get reports(): LoadReports | null {
     return this.#reports
+  }
+
+  /** Asks endpoints how busy they are; null where the picker does not want to know. */
+  get prober(): LoadProber | null {
+    return this.#prober
   }
 
   /** Null when no endpoint may take the request: `whyNone` says why. */
@@ -156,6 +163,7 @@ export class WorkerPool {
   /** The pool is gone: what is idle closes now, what is busy when it is done. */
   retire(): void {
     for (const endpoint of this.#endpoints) endpoint.connections.retire()
+    this.#prober?.retire()
   }
 
   #replacePicker(plan: PickerPlan): void {
@@ -182,6 +190,8 @@ export class WorkerPool {
       key = defaultRequestKey(plan.name),
       hash = DEFAULT_HASH,
       passReports = false,
+      probePath: path = PROBE_PATH,
+      probeTimeoutMs: timeoutMs = PROBE_TIMEOUT_MS,
     } = plan
     const isHealthy = (slot: number): boolean => (fitness[slot]! & HEALTH) === 0
     const picker = createBalancedPicker(deps, { entry, options, modifiers, isHealthy })
@@ -190,6 +200,10 @@ export class WorkerPool {
     this.#learner = picker.began === undefined && picker.ended === undefined ? null : picker
     this.#reports = asked.forSignals ? new LoadReports(signals, passReports) : null
     this.#barred = modifiers.panic === undefined ? -1 : ~HEALTH
+    this.#prober?.retire()
+    this.#prober = wantsProbes(picker)
+      ? new LoadProber(this.#context, picker, { path, timeoutMs, barred: this.#barred })
+      : null
     const reading = entry.usesKey === true ? parseRequestKey(key) : null
     this.#keyOf = reading?.ok === true ? keyReader(reading.value, HASH_FUNCTIONS[hash as HashName], random) : null
   }
@@ -212,6 +226,7 @@ export class WorkerPool {
       ...(slowStart === undefined ? {} : { sinceMs: Float64Array.from(endpoints, ({ slot }) => fitSince[slot]!) }),
     }
     this.#picker.update(this.#members)
+    this.#prober?.update(endpoints)
   }
 
   #isAcceptable(position: number): boolean {
@@ -221,6 +236,13 @@ export class WorkerPool {
     if (tried.attempts > 0 && tried.wasTried(slot)) return false
     return this.#context.table.maxConnections[slot] === 0 || this.#endpoints[position]!.connections.hasRoom()
   }
+}
+
+const PROBE_PATH = '/load'
+const PROBE_TIMEOUT_MS = 1000
+
+function wantsProbes(picker: Picker): picker is Picker & ProbingPicker {
+  return picker.wantsProbe !== undefined && picker.probed !== undefined
 }
 
 /** What health checks and failed connects say. */

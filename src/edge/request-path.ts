@@ -85,6 +85,8 @@ export function startAttempt(exchange: Exchange): void {
     const { lastError } = exchange
     if (endpoint.connections.reuseOrConnect(attempt)) {
       if (lastError >= 0) countRepetition(context, endpoint, lastError)
+      // Behind the request, which does not wait for it.
+      pool.prober?.ask()
       return
     }
     // Another worker took the last place between the pick and now.

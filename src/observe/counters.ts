@@ -32,12 +32,14 @@ export const Counter = {
   CLIENT_ABORTS: 18,
   ACCESS_LOG_DROPPED: 19,
   LATE_MS: 20,
+  LOAD_PROBES: 21,
+  LOAD_PROBES_FAILED: 22,
 } as const
 
 export type CounterKey = keyof typeof Counter
 
 /** Where the counter of the error at index 0 of `ERROR_CODES` stands; the others follow in the table's order. */
-export const ERROR_COUNTER_BASE = 21
+export const ERROR_COUNTER_BASE = 23
 
 /** What `MemorySizes.workerCounters` has to be. */
 export const WORKER_COUNTERS = ERROR_COUNTER_BASE + ERROR_CODES.length
@@ -186,6 +188,20 @@ export const COUNTERS: readonly CounterRow[] = [
     unit: 'milliseconds',
     help: 'Time by which the 250 ms tick of the worker came late, added up.',
     scale: 0.001,
+  },
+  {
+    key: 'LOAD_PROBES',
+    name: 'evenkeel_worker_load_probes_total',
+    kind: 'counter',
+    unit: 'probes',
+    help: 'Load probes sent to endpoints, for pickers that ask how busy they are.',
+  },
+  {
+    key: 'LOAD_PROBES_FAILED',
+    name: 'evenkeel_worker_load_probes_failed_total',
+    kind: 'counter',
+    unit: 'probes',
+    help: 'Those of the load probes that were not answered in time, or not as they should be.',
   },
 ]
 

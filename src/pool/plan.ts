@@ -114,6 +114,10 @@ export interface PickerPlan {
   readonly hash?: string
   /** Load reports in answers are passed on to clients although we have read them. */
   readonly passReports?: boolean
+  /** Target of load probes, for pickers that want them. Absent: `/load`. */
+  readonly probePath?: string
+  /** How long the answer to one may take. Absent: 1000. */
+  readonly probeTimeoutMs?: number
 }
 
 export interface EndpointPlan {

@@ -396,6 +396,37 @@ describe('a broken config', () => {
       ).hint ?? '',
       /'exact'/,
     )
+    const refused = at(
+      { ...smallest, pools: { web: { endpoints: [], balance: { picker: 'least-requests', index: true } } } },
+      'pools.web.balance.index',
+    )
+    assert.equal(refused.code, 'bad-value')
+    assert.match(refused.message, /one owner/)
+    for (const balance of [
+      { picker: 'least-requests', index: false },
+      { picker: 'prequal', probePath: '/busy?as=json', probeTimeoutMs: 50 },
+    ]) {
+      const problems = problemsOf({ ...smallest, pools: { web: { endpoints: [], balance } } })
+      assert.deepEqual(
+        problems.filter(({ severity }) => severity === 'error'),
+        [],
+      )
+    }
+    assert.equal(
+      at(
+        { ...smallest, pools: { web: { endpoints: [], balance: { picker: 'p2c', probePath: '/load' } } } },
+        'pools.web.balance.probePath',
+      ).code,
+      'unknown-key',
+    )
+    at(
+      { ...smallest, pools: { web: { endpoints: [], balance: { picker: 'prequal', probePath: '/a b' } } } },
+      'pools.web.balance.probePath',
+    )
+    at(
+      { ...smallest, pools: { web: { endpoints: [], balance: { picker: 'prequal', probeTimeoutMs: 5 } } } },
+      'pools.web.balance.probeTimeoutMs',
+    )
   })
 
   test('is refused for addresses, blocks and patterns that mean nothing', () => {

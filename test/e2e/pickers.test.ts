@@ -173,3 +173,83 @@ for (const [name, balance, source, most] of LOADED) {
     assert.ok(since < before * most, `${before} before, ${since} since`)
   })
 }
+
+/** A server as docs/balancing.md shows it: says at /load what it has in flight, and how long its latest answers took. */
+function telling(
+  name: string,
+  tookMs: () => number,
+  probes: { count: number; highest: number },
+): Parameters<typeof startOrigin>[2] {
+  let inFlight = 0
+  let latencyMs = 0
+  return (request, response) => {
+    if (request.url === '/load') {
+      probes.count++
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify({ inFlight, latencyMs }))
+      return
+    }
+    const startedAt = performance.now()
+    inFlight++
+    probes.highest = Math.max(probes.highest, inFlight)
+    response.once('close', () => {
+      inFlight--
+      latencyMs += 0.2 * (performance.now() - startedAt - latencyMs)
+    })
+    setTimeout(() => response.end(name), tookMs())
+  }
+}
+
+test('prequal: a server that has many in flight, by its own word, gets less; and its share again once it has not', async (context) => {
+  let slowMs = 60
+  const probes = { a: { count: 0, highest: 0 }, b: { count: 0, highest: 0 }, c: { count: 0, highest: 0 } }
+  const servers = await Promise.all([
+    startOrigin(
+      context,
+      'a',
+      telling('a', () => 4, probes.a),
+    ),
+    startOrigin(
+      context,
+      'b',
+      telling('b', () => slowMs, probes.b),
+    ),
+    startOrigin(
+      context,
+      'c',
+      telling('c', () => 4, probes.c),
+    ),
+  ])
+  // Requests that this balancer knows nothing of.
+  const isOver = { now: false }
+  const others = Array.from({ length: 20 }, async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    while (!isOver.now) await get(servers[1].port, '/other', { agent })
+    agent.destroy()
+  })
+  const urls = servers.map(({ url }) => url)
+  const { balancer, port } = await startBalancer(context, configOf(urls, {}, { balance: 'prequal' }))
+  const share = async (): Promise<number> => {
+    const { done, stop } = load(context, port, 4)
+    await eventually(() => done.requests > 200, '200 requests')
+    const then = { ...done.byBody }
+    const from = done.requests
+    await eventually(() => done.requests > from + 600, '600 more')
+    await stop()
+    assert.deepEqual(done.failures, [])
+    return ((done.byBody['b'] ?? 0) - (then['b'] ?? 0)) / (done.requests - from)
+  }
+  const busy = await share()
+  slowMs = 4
+  isOver.now = true
+  await Promise.all(others)
+  const idle = await share()
+  context.diagnostic(`share of b: ${busy} while busy, ${idle} afterwards; probes ${JSON.stringify(probes)}`)
+  for (const { count } of Object.values(probes)) assert.ok(count > 20, JSON.stringify(probes))
+  assert.ok(probes.b.highest >= 20)
+  assert.ok(busy < 0.15, `${busy} while busy`)
+  assert.ok(idle > 0.2, `${idle} afterwards`)
+  const board = new WorkerBoard(balancer.memory)
+  const failed = [0, 1].reduce((sum, worker) => sum + board.counters(worker)[Counter.LOAD_PROBES_FAILED]!, 0)
+  assert.equal(failed, 0)
+})

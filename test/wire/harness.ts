@@ -179,6 +179,7 @@ export interface EdgeOptions {
 }
 
 export interface PoolOptions {
+  readonly picker?: PoolPlan['picker']
   readonly timeouts?: Partial<PoolPlan['timeouts']>
   readonly connections?: Partial<PoolPlan['connections']>
   readonly retries?: Partial<PoolPlan['retries']>
@@ -366,7 +367,7 @@ function makePool(
   return {
     name,
     slot,
-    picker: { name: 'round-robin', options: {} },
+    picker: options.picker ?? { name: 'round-robin', options: {} },
     endpoints: origins.map((origin, index) =>
       endpointPlan(table, `${name}-${index}`, origin instanceof Origin ? origin.address : origin, connections.max),
     ),

@@ -148,7 +148,7 @@ const shared: Pick<PickerEntry, 'cost' | 'options' | 'create'> = {
   options: {
     exact: `true: compare every endpoint however many there are; default false: above ${FULL_SCAN_MAX} a sample of ${SAMPLES}`,
     index:
-      'true: exact at any number of endpoints in some 200 ns, by an index over what this worker alone has in flight; right where one worker, or one program with the library, sends all requests; default false: what all workers have in flight',
+      'true: exact at any number of endpoints in some 200 ns, by an index over what this picker alone has in flight; only for programs that use the library, where one owner sends all requests: a config with it is refused; default false: what all workers have in flight',
   },
   create: (deps, options) =>
     booleanOption(options, 'index')

@@ -116,6 +116,8 @@ export interface PickerEntry {
    * nothing to make it of, or all such requests would meet at one endpoint. Absent: any number will do.
    */
   readonly usesKey?: true
+  /** It has `wantsProbe`: the host sends probes to endpoints. */
+  readonly probes?: true
   create(deps: PickerDeps, options: Record<string, unknown>): Picker
 }
 

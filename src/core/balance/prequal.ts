@@ -311,6 +311,7 @@ export const prequalEntry: PickerEntry = {
     maxAgeMs: `age at which an answer is dropped, 10 to 60000 ms; default ${MAX_AGE_MS}`,
     hotQuantile: `an answer is hot when its load is above this quantile of the latest ${RECENT_LOADS}, 0 to 1; default 2^-0.25, some 0.84`,
   },
+  probes: true,
   create: (deps, options) =>
     new PrequalPicker(deps, {
       probeRate: numberOption(options, 'probeRate', PROBE_RATE, 0.5, 8),
