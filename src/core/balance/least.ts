@@ -247,7 +247,7 @@ export const leastResponseTimeEntry: PickerEntry = {
   name: 'least-response-time',
   summary: 'Servers of different speed: the lowest average response time × requests in flight.',
   cost: COST,
-  state: 'averages per worker, 60 bytes per slot; loads are read from the shared endpoint table',
+  state: 'averages per worker, some 170 bytes per endpoint; loads are read from the shared endpoint table',
   source: 'nginx least_time; Finagle',
   options: { ...responseTimeEntry.options, exact: EXACT_OPTION },
   create: (deps, options) =>
@@ -259,7 +259,7 @@ export const expectedDelayEntry: PickerEntry = {
   summary:
     'Servers of different or changing speed, and several balancers: counts what is silent and what fails, and comes back to who recovers.',
   cost: COST,
-  state: 'estimates per worker, 96 bytes per slot; loads are read from the shared endpoint table',
+  state: 'estimates per worker, some 230 bytes per endpoint; loads are read from the shared endpoint table',
   source: "Evenkeel: Little's law with a prior, and trials of what looks slow",
   options: { exact: EXACT_OPTION },
   create: (deps, options) =>

@@ -120,7 +120,7 @@ export const peakEwmaEntry: PickerEntry = {
   name: 'peak-ewma',
   summary: 'Two choices by response time: leaves an endpoint at its first slow answer and comes back to it cautiously.',
   cost: 'constant at any size',
-  state: 'peaks per worker, 32 bytes per slot; loads are read from the shared endpoint table',
+  state: 'peaks per worker, some 70 bytes per endpoint; loads are read from the shared endpoint table',
   source: 'Finagle PeakEwma, with a guard so that fast errors do not attract',
   options: peakEwmaMetricEntry.options,
   create: (deps, options) => new P2cPicker(deps, peakEwmaMetricEntry.create(deps, options)),

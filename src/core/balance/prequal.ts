@@ -303,7 +303,7 @@ export const prequalEntry: PickerEntry = {
   summary:
     'Servers of different speed or with other work of their own, that can say how busy they are: asks them ahead of time, by probes.',
   cost: `constant at any size: a pool of ${POOL_SIZE} answers`,
-  state: `per worker: ${POOL_SIZE} answers to probes, 12 bytes per slot`,
+  state: `per worker: ${POOL_SIZE} answers to probes, some 70 bytes per endpoint`,
   source: 'Wydrowski, Kleinberg, Rumble, Archer: Load is not what you should balance, NSDI 2024',
   options: {
     probeRate: `probes per request, 0.5 to 8; default ${PROBE_RATE}, the paper has 3; ${PROBE_RATE_SHORT} while less than half of the answers are there`,
